@@ -1,0 +1,392 @@
+"""The whole configuration: one frozen, typed model, and every default in one place.
+
+`config_file.py` reads it from YAML; nothing else in the package reads files or environment.
+Pure Python; never imports Spark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ebb.durations import Duration, OptionalInstant, parse_instant
+from ebb.interests.curves import Curve, Exponential, Linear, Window
+
+_EARLIEST = parse_instant("1990-01-01T00:00:00Z")
+_MEASURE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+RESERVED_COLUMNS = frozenset(
+    {"as_of", "user_id", "facet", "key", "n", "last_ts", "share", "rank", "valid_until"}
+)
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+# --------------------------------------------------------------------------- sources
+class Timestamps(Section):
+    """How the source writes instants.
+
+    `format` is ``iso``, ``epoch_seconds``, ``epoch_milliseconds`` or a Spark datetime pattern;
+    `zone` is the zone of times that name none.
+    """
+
+    format: str = "iso"
+    zone: str = "UTC"
+
+
+class Reader(Section):
+    """Where a source lies and how its files are read.
+
+    `path` is a file, a folder or a glob on any Hadoop URI. Compression (gzip, zstd) follows
+    the file's name.
+    """
+
+    path: str
+    format: Literal["csv", "jsonl", "parquet", "delta"]
+    delimiter: str = ","
+    timestamp: Timestamps = Timestamps()
+
+
+class EventColumns(Section):
+    """Names of the source's columns; None where the source has none."""
+
+    user_id: str = "user_id"
+    item_id: str | None = "item_id"
+    event_type: str | None = "event_type"
+    ts: str = "ts"
+    event_id: str | None = None
+    value: str | None = None
+    text: str | None = None
+    order_id: str | None = None
+    context: dict[str, str] = {}
+
+
+class EventSource(Reader):
+    """One feed of events. `event_type` names the type of every row of a source without one."""
+
+    columns: EventColumns = EventColumns()
+    event_type: str | None = None
+    identical_rows: Literal["keep", "drop"] = "keep"
+
+    @model_validator(mode="after")
+    def _type_is_known(self) -> Self:
+        if (self.columns.event_type is None) == (self.event_type is None):
+            raise ValueError(
+                "needs exactly one of columns.event_type (a column) and event_type (a constant; "
+                "set columns.event_type to null beside it)"
+            )
+        return self
+
+
+class ValueTransform(Section):
+    """v, the transformed value in weight = a * v: `none` leaves it, `clip` bounds it."""
+
+    transform: Literal["none", "log1p", "clip"] = "none"
+    low: Finite = 0.0
+    high: Finite = 1.0
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"low {self.low} must be below high {self.high}")
+        return self
+
+
+class EventType(Section):
+    """What one type of event is worth.
+
+    Attributes
+    ----------
+    weight : a in weight = a * v; at or above 0, except where effect is `negative`.
+    value : transform of the value column; None ignores the value (v = 1).
+    itemless : an event without an item (a search).
+    effect : `add` counts; `cancel` takes the quantity back from the latest earlier events of
+        the same user and item (and order, where mapped); `negative` counts against.
+    """
+
+    weight: Finite = 1.0
+    value: ValueTransform | None = None
+    itemless: bool = False
+    effect: Literal["add", "cancel", "negative"] = "add"
+
+    @model_validator(mode="after")
+    def _sign(self) -> Self:
+        if self.effect == "negative" and self.weight >= 0:
+            raise ValueError("effect negative needs a weight below 0")
+        if self.effect != "negative" and self.weight < 0:
+            raise ValueError("a weight below 0 needs effect: negative")
+        return self
+
+
+class Events(Section):
+    sources: tuple[EventSource, ...] = Field(min_length=1)
+    types: dict[str, EventType] = Field(min_length=1)
+    earliest: OptionalInstant = _EARLIEST
+    future_tolerance: Duration = timedelta(hours=1)
+    max_id_length: int = Field(default=256, gt=0)
+    max_bad_share: float = Field(default=0.2, ge=0, le=1)
+
+
+class ItemColumns(Section):
+    """Names of the item source's columns. `attributes` maps an attribute's name to a column."""
+
+    item_id: str = "item_id"
+    title: str | None = None
+    text: str | None = None
+    categories: str | None = None
+    tags: str | None = None
+    published_at: str | None = None
+    available: str | None = None
+    valid_from: str | None = None
+    attributes: dict[str, str] = {}
+
+
+class ItemSource(Reader):
+    """The catalogue. `category_separator` splits one field into several categories;
+    `category_path` splits a path such as "A > B > C" and adds every ancestor."""
+
+    columns: ItemColumns = ItemColumns()
+    category_separator: str | None = None
+    category_path: str | None = None
+    tag_separator: str | None = None
+
+
+class UserColumns(Section):
+    user_id: str = "user_id"
+    joined_at: str | None = None
+    attributes: dict[str, str] = {}
+
+
+class UserSource(Reader):
+    columns: UserColumns = UserColumns()
+
+
+# --------------------------------------------------------------------------- demo world
+class World(Section):
+    """The synthetic world (`ebb.events.world`): size, span and seed."""
+
+    landing: str
+    users: int = Field(default=1_000, ge=1)
+    items: int = Field(default=600, ge=10)
+    categories: int = Field(default=12, ge=2)
+    start: OptionalInstant = parse_instant("2026-01-01T00:00:00Z")
+    days: int = Field(default=60, ge=2)
+    events_per_user_day: Positive = 1.5
+    seed: int = 7
+
+
+# --------------------------------------------------------------------------- interests
+class _Measured(Section):
+    """What every measure has beside its curve."""
+
+    name: str
+    aggregate: Literal["sum", "count"] = "sum"
+    event_types: tuple[str, ...] | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_column(cls, name: str) -> str:
+        if not _MEASURE_NAME.fullmatch(name) or name in RESERVED_COLUMNS:
+            raise ValueError(
+                "expected a column name of a-z, 0-9 and _ that starts with a letter and is none of "
+                + ", ".join(sorted(RESERVED_COLUMNS))
+            )
+        return name
+
+
+class ExponentialMeasure(_Measured, Exponential):
+    """A measure that decays by half every `half_life`."""
+
+
+class LinearMeasure(_Measured, Linear):
+    """A measure that fades on a straight line to 0 at `horizon`."""
+
+
+class WindowMeasure(_Measured, Window):
+    """A measure over the last `length` only."""
+
+
+Measure = Annotated[
+    ExponentialMeasure | LinearMeasure | WindowMeasure, Field(discriminator="curve")
+]
+
+
+def _default_measures() -> tuple[Measure, ...]:
+    return (
+        ExponentialMeasure(name="exp_7d", curve="exponential", half_life=timedelta(days=7)),
+        WindowMeasure(name="win_30d", curve="window", length=timedelta(days=30)),
+        LinearMeasure(name="lin_30d", curve="linear", horizon=timedelta(days=30)),
+    )
+
+
+class Interests(Section):
+    """`facets`: item, category, tag, or the name of an item attribute; None means every one of
+    item, category and tag that the item source maps. `rank_by` names a measure."""
+
+    facets: tuple[str, ...] | None = None
+    measures: tuple[Measure, ...] = Field(default_factory=_default_measures, min_length=1)
+    rank_by: str = "exp_7d"
+    share: Literal["plain", "softmax"] = "plain"
+    temperature: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        names = [measure.name for measure in self.measures]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"measures has two measures named {twice[0]}; give each its own name")
+        if self.rank_by not in names:
+            raise ValueError(f"rank_by names {self.rank_by}, expected one of {', '.join(names)}")
+        if self.facets is not None and len(set(self.facets)) < len(self.facets):
+            raise ValueError("facets names one facet twice")
+        return self
+
+
+# --------------------------------------------------------------------------- models, slates
+class Train(Section):
+    """Implicit ALS on decayed confidence; pairs decayed below `floor` are left out."""
+
+    half_life: Duration = timedelta(days=90)
+    rank: int = Field(default=32, ge=1)
+    iterations: int = Field(default=10, ge=1)
+    regularization: Positive = 0.1
+    alpha: Positive = 10.0
+    floor: Positive = 0.01
+    seed: int = 7
+
+
+class Popularity(Section):
+    half_life: Duration = timedelta(days=7)
+
+
+class Neighbours(Section):
+    """Item-to-item cosine over decayed weights.
+
+    `half_life` decays the similarity's events, `profile_half_life` the user's at scoring;
+    `history` caps the items of a user that are paired, `neighbours` those kept an item.
+    """
+
+    half_life: Duration = timedelta(days=180)
+    profile_half_life: Duration = timedelta(days=30)
+    history: int = Field(default=100, ge=2)
+    neighbours: int = Field(default=100, ge=1)
+    shrinkage: NonNegative = 1.0
+
+
+class Blend(Section):
+    """Weights of the sources of a slate; each source's scores are scaled to at most 1 a user."""
+
+    history: NonNegative = 1.0
+    neighbours: NonNegative = 0.6
+    als: NonNegative = 0.3
+    popularity: NonNegative = 0.2
+
+    @model_validator(mode="after")
+    def _someone_counts(self) -> Self:
+        if not any((self.history, self.neighbours, self.als, self.popularity)):
+            raise ValueError("gives every source weight 0; at least one must be above")
+        return self
+
+
+class ActiveUsers(Section):
+    active_within: Duration
+
+
+class Recommend(Section):
+    n: int = Field(default=10, ge=1)
+    users: Literal["all"] | ActiveUsers = "all"
+    repeat: Literal["auto", "allow", "exclude"] = "auto"
+    repeat_threshold: float = Field(default=0.15, gt=0, le=1)
+    history_half_life: Duration = timedelta(days=30)
+    popularity: Popularity = Popularity()
+    neighbours: Neighbours = Neighbours()
+    blend: Blend = Blend()
+    block: tuple[str, ...] = ()
+    memory_mb: int = Field(default=512, ge=16)
+
+
+class HotList(Section):
+    n: int = Field(default=50, ge=1)
+    half_life: Duration = timedelta(days=2)
+
+
+class Evaluate(Section):
+    """`horizon` bounds the label window [as_of, as_of + horizon)."""
+
+    horizon: Duration = timedelta(days=7)
+
+
+class Run(Section):
+    """`as_of` None means the last UTC midnight."""
+
+    as_of: OptionalInstant = None
+
+
+class Spark(Section):
+    """Settings of the session; `conf` is passed to Spark as it stands."""
+
+    shuffle_partitions: int = Field(default=4, ge=1)
+    conf: dict[str, str] = {}
+
+
+class Config(Section):
+    """Everything a night needs to know."""
+
+    root: str
+    run: Run = Run()
+    spark: Spark = Spark()
+    world: World | None = None
+    events: Events
+    items: ItemSource | None = None
+    users: UserSource | None = None
+    interests: Interests = Interests()
+    train: Train = Train()
+    recommend: Recommend = Recommend()
+    hot_list: HotList = HotList()
+    evaluate: Evaluate = Evaluate()
+
+    @model_validator(mode="after")
+    def _facets_exist(self) -> Self:
+        attributes = self.items.columns.attributes if self.items else {}
+        known = {*self._mapped_facets(), *attributes}
+        unknown = [facet for facet in self.interests.facets or () if facet not in known]
+        if unknown:
+            raise ValueError(
+                f"interests.facets names {unknown[0]}, which the item source doesn't map; "
+                f"expected of {', '.join(sorted(known))}"
+            )
+        types = self.events.types
+        for measure in self.interests.measures:
+            for name in measure.event_types or ():
+                if name not in types:
+                    raise ValueError(
+                        f"interests.measures {measure.name} counts event type {name}, "
+                        f"expected of {', '.join(sorted(types))}"
+                    )
+        return self
+
+    def _mapped_facets(self) -> tuple[str, ...]:
+        columns = self.items.columns if self.items else ItemColumns()
+        mapped = {"category": columns.categories, "tag": columns.tags}
+        return ("item", *(facet for facet, column in mapped.items() if column))
+
+    @property
+    def facets(self) -> tuple[str, ...]:
+        """The facets that interests are kept in."""
+        chosen = self.interests.facets
+        return self._mapped_facets() if chosen is None else chosen
+
+    def fingerprint(self, *sections: str) -> str:
+        """Hash of the named sections: equal hashes mean equal results from equal input."""
+        chosen: dict[str, Any] = self.model_dump(mode="json", include=set(sections))
+        canonical = json.dumps(chosen, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Decay curves, measures and the decayed interests of users."""

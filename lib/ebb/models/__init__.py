@@ -1,0 +1,1 @@
+"""Fitted models: popularity, neighbours, factorisation."""

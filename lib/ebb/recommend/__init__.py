@@ -1,0 +1,1 @@
+"""Slates: blended scoring, top-N, reasons, the hot list."""

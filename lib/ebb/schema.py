@@ -1,0 +1,271 @@
+"""Every table's columns, declared once: what each row is, and which job writes it.
+
+Reading and writing is `tables.py`. Nothing here touches a session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import types as T
+
+
+@dataclass(frozen=True)
+class Table:
+    """One Delta table.
+
+    Attributes
+    ----------
+    grain : what makes a row unique.
+    written_by : the job that writes it.
+    sliced : True where a night rewrites its own as_of slice whole (the table is partitioned
+        by as_of).
+    grows_columns : True where the configuration adds columns (one a measure).
+    """
+
+    name: str
+    comment: str
+    grain: tuple[str, ...]
+    written_by: str
+    schema: T.StructType
+    sliced: bool = False
+    grows_columns: bool = False
+
+
+_STRING, _LONG, _INT, _DOUBLE = T.StringType(), T.LongType(), T.IntegerType(), T.DoubleType()
+_TS, _BOOL = T.TimestampType(), T.BooleanType()
+_STRINGS, _TEXTS = T.ArrayType(_STRING), T.MapType(_STRING, _STRING)
+
+
+def _columns(*fields: tuple[str, T.DataType, str] | tuple[str, T.DataType, str, str]) -> T.StructType:
+    """(name, type, comment) is required; a fourth entry "null" lets it be empty."""
+    return T.StructType(
+        [T.StructField(f[0], f[1], nullable=len(f) == 4, metadata={"comment": f[2]}) for f in fields]
+    )
+
+
+_AS_OF = ("as_of", _TS, "everything strictly before this instant is known, nothing else is")
+_USER = ("user_id", _STRING, "the user, as the source writes it")
+_ITEM = ("item_id", _STRING, "the item, as the source writes it")
+
+EVENTS = Table(
+    "events",
+    "What users did: one row an action, each exactly once.",
+    ("event_id",),
+    "ingest",
+    _columns(
+        ("event_id", _STRING, "the source's own id, or a hash of the fields and their occurrence"),
+        _USER,
+        ("item_id", _STRING, "the item; empty for event types declared itemless", "null"),
+        ("event_type", _STRING, "one of events.types"),
+        ("event_ts", _TS, "when it happened, UTC"),
+        ("value", _DOUBLE, "the source's value, e.g. a quantity or a rating", "null"),
+        ("weight", _DOUBLE, "a * v: the type's weight times the transformed value, undecayed"),
+        ("text", _STRING, "free text of the event: a search, a tag, a comment", "null"),
+        ("order_id", _STRING, "the order that a cancellation must match, where mapped", "null"),
+        ("context", _TEXTS, "device, place, weather, ...", "null"),
+        ("source", _STRING, "the source's path in the configuration"),
+        ("batch_id", _STRING, "the ingest that brought it"),
+        ("ingested_at", _TS, "when ebb took it in"),
+    ),
+)
+QUARANTINE = Table(
+    "events_quarantine",
+    "Rows that could not be taken in, each with every reason.",
+    ("file_id", "raw", "reasons"),
+    "ingest",
+    _columns(
+        ("source", _STRING, "the source's path in the configuration"),
+        ("raw", _STRING, "the row as it was read"),
+        ("reasons", _STRINGS, "every reason why it was refused"),
+        ("user_id", _STRING, "the user, where it could be read", "null"),
+        ("file", _STRING, "the file it came from"),
+        ("file_id", _STRING, "hash of that file's path, size and modification time"),
+        ("batch_id", _STRING, "the ingest that met it"),
+        ("ingested_at", _TS, "when ebb met it"),
+    ),
+)
+FILES = Table(
+    "ingested_files",
+    "The ledger of files taken in: one row a file as it was (path, size, modification time).",
+    ("file_id",),
+    "ingest",
+    _columns(
+        ("file_id", _STRING, "hash of path, size and modification time"),
+        ("source", _STRING, "the source's path in the configuration"),
+        ("kind", _STRING, "events, items or users"),
+        ("path", _STRING, "the file"),
+        ("length", _LONG, "bytes"),
+        ("modified_at", _TS, "its modification time"),
+        ("mapping", _STRING, "hash of the configuration that read it"),
+        ("batch_id", _STRING, "the ingest that took it in"),
+        ("ingested_at", _TS, "when"),
+    ),
+)
+ITEMS = Table(
+    "items",
+    "The catalogue in versions: a version holds from valid_from until valid_to.",
+    ("item_id", "valid_from"),
+    "ingest",
+    _columns(
+        _ITEM,
+        ("valid_from", _TS, "first instant at which this version was true"),
+        ("valid_to", _TS, "first instant at which it no longer was; empty while it holds", "null"),
+        ("title", _STRING, "what people call it", "null"),
+        ("text", _STRING, "a longer description", "null"),
+        ("categories", _STRINGS, "categories, ancestors included", "null"),
+        ("tags", _STRINGS, "tags", "null"),
+        ("attributes", _TEXTS, "any other attribute", "null"),
+        ("published_at", _TS, "when the item came into being", "null"),
+        ("available", _BOOL, "may be recommended"),
+        ("assumed_static", _BOOL, "the source keeps no history: taken to have been so always"),
+    ),
+)
+USERS = Table(
+    "users",
+    "Everybody known: from events and from the optional table of users.",
+    ("user_id",),
+    "ingest",
+    _columns(
+        _USER,
+        ("first_seen", _TS, "joining or first event; empty: known always", "null"),
+        ("attributes", _TEXTS, "from the table of users", "null"),
+    ),
+)
+INTERESTS = Table(
+    "interests",
+    "What a user cares for, decayed as of as_of; one more column a configured measure.",
+    ("as_of", "user_id", "facet", "key"),
+    "interests",
+    _columns(
+        _AS_OF,
+        _USER,
+        ("facet", _STRING, "item, category, tag or an item attribute"),
+        ("key", _STRING, "one value of the facet"),
+        ("n", _LONG, "events that count (not cancelled)"),
+        ("last_ts", _TS, "the latest of them"),
+        ("share", _DOUBLE, "part of the facet, by interests.rank_by; empty if nothing's left", "null"),
+        ("rank", _INT, "1 is the strongest key of the facet, by interests.rank_by"),
+    ),
+    sliced=True,
+    grows_columns=True,
+)
+NEIGHBOURS = Table(
+    "neighbours",
+    "Items that the same people take, by decayed cosine.",
+    ("as_of", "item_id", "neighbour_id"),
+    "train",
+    _columns(
+        _AS_OF,
+        _ITEM,
+        ("neighbour_id", _STRING, "the item beside it"),
+        ("rank", _INT, "1 is the nearest"),
+        ("similarity", _DOUBLE, "shrunk cosine of the decayed weights"),
+    ),
+    sliced=True,
+)
+ITEM_FACTORS = Table(
+    "item_factors",
+    "Item vectors of the implicit ALS fitted as of as_of.",
+    ("as_of", "item_id"),
+    "train",
+    _columns(_AS_OF, _ITEM, ("factors", T.ArrayType(T.FloatType()), "the item's vector")),
+    sliced=True,
+)
+MODELS = Table(
+    "models",
+    "The registry: one row a fitted model, with what made it.",
+    ("as_of", "name"),
+    "train",
+    _columns(
+        _AS_OF,
+        ("name", _STRING, "als or neighbours"),
+        ("version", _STRING, "hash of as_of, configuration and input versions"),
+        ("kind", _STRING, "what sort of model"),
+        ("parameters", _TEXTS, "its configuration"),
+        ("metrics", T.MapType(_STRING, _DOUBLE), "sizes and losses of the fit"),
+        ("artefact", _STRING, "table that holds what was fitted"),
+        ("lineage", T.MapType(_STRING, _LONG), "Delta version of each input"),
+    ),
+    sliced=True,
+)
+REASON = T.StructType(
+    [
+        T.StructField("source", _STRING),
+        T.StructField("item_id", _STRING),
+        T.StructField("last_ts", _TS),
+        T.StructField("contribution", _DOUBLE),
+        T.StructField("sentence", _STRING),
+    ]
+)
+RECOMMENDATIONS = Table(
+    "recommendations",
+    "The slates: each user's top N as of as_of, with the reasons.",
+    ("as_of", "user_id", "rank"),
+    "recommend",
+    _columns(
+        _AS_OF,
+        _USER,
+        ("rank", _INT, "1 comes first"),
+        _ITEM,
+        ("score", _DOUBLE, "blended score, rounded to 6 significant digits"),
+        ("source", _STRING, "the source that gave most: history, neighbours, als or popularity"),
+        ("reasons", T.ArrayType(REASON), "what in the user's past led here, strongest first"),
+        ("model_version", _STRING, "version of the als model used"),
+    ),
+    sliced=True,
+)
+HOT_LIST = Table(
+    "hot_list",
+    "Popular items: scope all, category:NAME, and default (the slate of somebody unknown).",
+    ("as_of", "scope", "rank"),
+    "recommend",
+    _columns(
+        _AS_OF,
+        ("scope", _STRING, "all, category:NAME, or default"),
+        ("rank", _INT, "1 is the hottest"),
+        _ITEM,
+        ("score", _DOUBLE, "decayed sum of weights, rounded to 6 significant digits"),
+        ("n", _LONG, "events that count"),
+    ),
+    sliced=True,
+)
+EVALUATIONS = Table(
+    "evaluations",
+    "How the slates of as_of did against what users then did.",
+    ("as_of", "model", "metric", "slice"),
+    "evaluate",
+    _columns(
+        _AS_OF,
+        ("model", _STRING, "ebb, or popularity beside it"),
+        ("metric", _STRING, "recall@N, ndcg@N, hit_rate@N, mrr@N, coverage@N"),
+        ("slice", _STRING, "which users: all"),
+        ("value", _DOUBLE, "mean over users; coverage: share of eligible items"),
+        ("users", _LONG, "users with a slate and at least one label"),
+        ("label_until", _TS, "end of the label window that was seen"),
+    ),
+    sliced=True,
+)
+RUNS = Table(
+    "runs",
+    "A log of steps run. It decides nothing.",
+    ("run_id", "step"),
+    "every job",
+    _columns(
+        ("run_id", _STRING, "one call of a job"),
+        ("job", _STRING, "the job called"),
+        ("step", _STRING, "the step of it"),
+        ("as_of", _TS, "the as_of it ran for"),
+        ("status", _STRING, "done, already complete, or failed"),
+        ("started_at", _TS, "when"),
+        ("seconds", _DOUBLE, "how long"),
+        ("rows", T.MapType(_STRING, _LONG), "rows in and out, by name"),
+        ("config", _STRING, "hash of the configuration that counts for the step"),
+        ("versions", T.MapType(_STRING, _LONG), "Delta versions read and written"),
+        ("message", _STRING, "why it ran or what failed", "null"),
+    ),
+)
+ALL = (
+    EVENTS, QUARANTINE, FILES, ITEMS, USERS, INTERESTS, NEIGHBOURS, ITEM_FACTORS, MODELS,
+    RECOMMENDATIONS, HOT_LIST, EVALUATIONS, RUNS,
+)  # fmt: skip

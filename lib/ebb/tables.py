@@ -1,0 +1,258 @@
+"""The one place that reads and writes Delta tables.
+
+Every write carries a stamp in the commit's userMetadata: which step made it, for which as_of,
+under which configuration, from which input versions. A step is complete when such a commit is
+there, so a crash between a commit and anything after it loses nothing and repeats nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from ebb.durations import format_instant, parse_instant
+from ebb.schema import Table
+
+# Commits that move bytes around and change no row.
+_UPKEEP = frozenset(
+    {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "CREATE TABLE", "ADD COLUMNS"}
+)
+_PROPERTIES = {
+    # Readers without Spark (deltalake's Arrow path) can't read deletion vectors.
+    "delta.enableDeletionVectors": "false",
+    # Commits are how ebb knows that a night is complete: keep them for more than a year.
+    "delta.logRetentionDuration": "interval 400 days",
+}
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What made a commit.
+
+    Attributes
+    ----------
+    step : name of the step.
+    as_of : the as_of it was made for; None for ingests.
+    config : hash of the configuration sections that count for the step.
+    inputs : input table to the Delta version that was read.
+    facts : anything else worth keeping with the commit, e.g. the earliest event inserted.
+    """
+
+    step: str
+    as_of: datetime | None
+    config: str
+    inputs: Mapping[str, int] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps(
+            {
+                "ebb": self.step,
+                "as_of": format_instant(self.as_of) if self.as_of else None,
+                "config": self.config,
+                "inputs": dict(self.inputs),
+                "facts": dict(self.facts),
+            },
+            sort_keys=True,
+        )
+
+    @staticmethod
+    def from_json(text: str | None) -> Stamp | None:
+        """Read a commit's userMetadata; None where ebb didn't write it."""
+        try:
+            content = json.loads(text or "")
+        except ValueError:
+            return None
+        if not isinstance(content, dict) or "ebb" not in content:
+            return None
+        as_of = content["as_of"]
+        return Stamp(
+            step=content["ebb"],
+            as_of=parse_instant(as_of) if as_of else None,
+            config=content["config"],
+            inputs=content["inputs"],
+            facts=content["facts"],
+        )
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit of a table: its version, its stamp (None if not ebb's) and Delta's metrics."""
+
+    version: int
+    operation: str
+    stamp: Stamp | None
+    metrics: Mapping[str, str]
+
+
+class Tables:
+    """The tables under one root.
+
+    Parameters
+    ----------
+    spark : an active session with Delta's extensions.
+    root : any Hadoop URI; each table is a folder below it.
+    """
+
+    def __init__(self, spark: SparkSession, root: str) -> None:
+        self.spark = spark
+        self.root = root.rstrip("/")
+
+    def path(self, table: Table) -> str:
+        return f"{self.root}/{table.name}"
+
+    def exists(self, table: Table) -> bool:
+        return DeltaTable.isDeltaTable(self.spark, self.path(table))
+
+    def create(self, table: Table) -> None:
+        """Make an empty table, with its comments, where there is none yet."""
+        builder = (
+            DeltaTable.createIfNotExists(self.spark)
+            .location(self.path(table))
+            .addColumns(table.schema)
+            .comment(table.comment)
+        )
+        if table.sliced:
+            builder = builder.partitionedBy("as_of")
+        for key, value in _PROPERTIES.items():
+            builder = builder.property(key, value)
+        builder.execute()
+
+    def read(self, table: Table) -> DataFrame:
+        """All rows; no rows where the table hasn't been written yet."""
+        if not self.exists(table):
+            return self.spark.createDataFrame([], table.schema)
+        return self.spark.read.format("delta").load(self.path(table))
+
+    def read_slice(self, table: Table, as_of: datetime) -> DataFrame:
+        """The rows of one as_of of a sliced table."""
+        return self.read(table).where(F.col("as_of") == F.lit(as_of))
+
+    def write_slice(self, table: Table, rows: DataFrame, stamp: Stamp) -> Commit:
+        """Replace the slice of `stamp.as_of`, atomically; rerunnable.
+
+        The frame's columns are brought to the table's order and types; columns beyond them
+        are refused unless the table `grows_columns`.
+        """
+        if stamp.as_of is None:
+            raise ValueError(f"{table.name} is kept by as_of: the stamp needs one")
+        condition = f"as_of = timestamp'{format_instant(stamp.as_of)}'"
+        return self.replace(table, rows, condition, stamp)
+
+    def replace(self, table: Table, rows: DataFrame, condition: str | None, stamp: Stamp) -> Commit:
+        """Replace the rows that meet an SQL condition (None: all) by `rows`, atomically."""
+        self.create(table)
+        writer = (
+            conform(table, rows)
+            .write.format("delta")
+            .mode("overwrite")
+            .option("userMetadata", stamp.to_json())
+        )
+        if condition is not None:
+            writer = writer.option("replaceWhere", condition)
+        if table.grows_columns:
+            writer = writer.option("mergeSchema", "true")
+        writer.save(self.path(table))
+        return self.history(table, limit=1)[0]
+
+    def append(self, table: Table, rows: DataFrame, stamp: Stamp) -> None:
+        self.create(table)
+        (
+            conform(table, rows)
+            .write.format("delta")
+            .mode("append")
+            .option("userMetadata", stamp.to_json())
+            .save(self.path(table))
+        )
+
+    def delta(self, table: Table) -> DeltaTable:
+        """The table for a merge; made if it isn't there."""
+        self.create(table)
+        return DeltaTable.forPath(self.spark, self.path(table))
+
+    def merging(self, stamp: Stamp) -> _CommitMetadata:
+        """Context in which every commit carries the stamp: merges have no option for it."""
+        return _CommitMetadata(self.spark, stamp.to_json())
+
+    def history(self, table: Table, limit: int | None = None) -> list[Commit]:
+        """Commits, newest first. One small row a commit: it grows with nights, not with data."""
+        if not self.exists(table):
+            return []
+        delta = DeltaTable.forPath(self.spark, self.path(table))
+        commits = delta.history(limit) if limit else delta.history()
+        rows = commits.select("version", "operation", "userMetadata", "operationMetrics").collect()
+        return [
+            Commit(r.version, r.operation, Stamp.from_json(r.userMetadata), r.operationMetrics or {})
+            for r in rows
+        ]
+
+    def commit_of(self, table: Table, step: str, as_of: datetime) -> Commit | None:
+        """The latest commit that a step made for an as_of, or None."""
+        for commit in self.history(table):
+            stamp = commit.stamp
+            if stamp and stamp.step == step and stamp.as_of == as_of:
+                return commit
+        return None
+
+    def version_before(self, table: Table, as_of: datetime) -> int:
+        """The latest version that changed anything known before `as_of`; -1 for none.
+
+        Ingests note the earliest instant that they touched (`facts["earliest"]`): a commit of
+        later events alone leaves an earlier night as complete as it was. A commit by somebody
+        else counts, since what it touched is unknown.
+        """
+        for commit in self.history(table):
+            if commit.operation in _UPKEEP:
+                continue
+            earliest = commit.stamp.facts.get("earliest") if commit.stamp else ""
+            if earliest is None:
+                continue
+            if earliest == "" or parse_instant(earliest) < as_of:
+                return commit.version
+        return -1
+
+
+class _CommitMetadata:
+    """Sets the session's commit metadata inside a `with` and puts back what was there."""
+
+    _KEY = "spark.databricks.delta.commitInfo.userMetadata"
+
+    def __init__(self, spark: SparkSession, text: str) -> None:
+        self.spark, self.text = spark, text
+        self.before: str | None = None
+
+    def __enter__(self) -> None:
+        self.before = self.spark.conf.get(self._KEY, None)
+        self.spark.conf.set(self._KEY, self.text)
+
+    def __exit__(self, *_: object) -> None:
+        if self.before is None:
+            self.spark.conf.unset(self._KEY)
+        else:
+            self.spark.conf.set(self._KEY, self.before)
+
+
+def conform(table: Table, rows: DataFrame) -> DataFrame:
+    """Bring a frame to the table's column order and types.
+
+    Raises
+    ------
+    ValueError
+        When columns are missing, or there are some that the table doesn't declare.
+    """
+    missing = [f.name for f in table.schema if f.name not in rows.columns]
+    extra = [c for c in rows.columns if c not in table.schema.names]
+    if missing or (extra and not table.grows_columns):
+        raise ValueError(
+            f"{table.name}: missing columns {missing}, undeclared columns {extra}; "
+            f"given {rows.columns}"
+        )
+    declared = [F.col(f.name).cast(f.dataType).alias(f.name) for f in table.schema]
+    return rows.select(*declared, *extra)
