@@ -52,6 +52,15 @@ def format_duration(duration: timedelta) -> str:
     return f"{duration.total_seconds():g}s"
 
 
+def format_seconds(seconds: float) -> str:
+    """Write how long something took, as people read it: ``0.4 s``, ``12.3 s``, ``4 min 05 s``."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
 def parse_instant(value: object) -> datetime:
     """Read an ISO 8601 instant that says its zone, as UTC.
 
