@@ -11,6 +11,7 @@ import json
 import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -42,17 +43,25 @@ class Timestamps(Section):
     format: str = "iso"
     zone: str = "UTC"
 
+    @field_validator("zone")
+    @classmethod
+    def _zone_exists(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            raise ValueError("expected the name of a time zone such as Europe/London or UTC")
+        return zone
+
 
 class Reader(Section):
     """Where a source lies and how its files are read.
 
     `path` is a file, a folder or a glob on any Hadoop URI. Compression (gzip, zstd) follows
-    the file's name.
+    the file's name. `delimiter` and `multiline` (quoted line breaks) are for CSV alone.
     """
 
     path: str
     format: Literal["csv", "jsonl", "parquet", "delta"]
     delimiter: str = ","
+    multiline: bool = False
     timestamp: Timestamps = Timestamps()
 
 
@@ -111,12 +120,14 @@ class EventType(Section):
     itemless : an event without an item (a search).
     effect : `add` counts; `cancel` takes the quantity back from the latest earlier events of
         the same user and item (and order, where mapped); `negative` counts against.
+    cancels : the types that a cancelling one takes back; None means every type that adds.
     """
 
     weight: Finite = 1.0
     value: ValueTransform | None = None
     itemless: bool = False
     effect: Literal["add", "cancel", "negative"] = "add"
+    cancels: tuple[str, ...] | None = None
 
     @model_validator(mode="after")
     def _sign(self) -> Self:
@@ -124,6 +135,8 @@ class EventType(Section):
             raise ValueError("effect negative needs a weight below 0")
         if self.effect != "negative" and self.weight < 0:
             raise ValueError("a weight below 0 needs effect: negative")
+        if self.effect != "cancel" and self.cancels is not None:
+            raise ValueError("cancels belongs to a type with effect: cancel only")
         return self
 
 
@@ -134,6 +147,35 @@ class Events(Section):
     future_tolerance: Duration = timedelta(hours=1)
     max_id_length: int = Field(default=256, gt=0)
     max_bad_share: float = Field(default=0.2, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _cancels_are_clear(self) -> Self:
+        adding = self._names("add")
+        claimed: dict[str, str] = {}
+        for name in self._names("cancel"):
+            for target in self.types[name].cancels or adding:
+                if target not in adding:
+                    raise ValueError(
+                        f"types.{name}.cancels names {target}, expected of {', '.join(adding)}"
+                    )
+                if target in claimed:
+                    raise ValueError(
+                        f"types.{name} and types.{claimed[target]} both cancel {target}; "
+                        "one event can be taken back by one type only"
+                    )
+                claimed[target] = name
+        return self
+
+    def _names(self, effect: str) -> list[str]:
+        return sorted(name for name, kind in self.types.items() if kind.effect == effect)
+
+    def cancelled_by(self) -> dict[str, str]:
+        """Each event type that can be taken back, to the type that takes it back."""
+        return {
+            target: name
+            for name in self._names("cancel")
+            for target in self.types[name].cancels or self._names("add")
+        }
 
 
 class ItemColumns(Section):
