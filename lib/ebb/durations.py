@@ -38,7 +38,10 @@ def parse_duration(text: object) -> timedelta:
         match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
         if match is None:
             raise ValueError(f"expected {DURATION_HELP}")
-        duration = float(match[1]) * _UNITS[match[2]]
+        try:
+            duration = float(match[1]) * _UNITS[match[2]]
+        except OverflowError:
+            raise ValueError(f"expected {DURATION_HELP}, at most a million years") from None
     if duration <= timedelta(0):
         raise ValueError(f"expected {DURATION_HELP}")
     return duration
@@ -49,7 +52,7 @@ def format_duration(duration: timedelta) -> str:
     for unit in ("y", "w", "d", "h", "min"):
         if duration % _UNITS[unit] == timedelta(0) and unit not in ("w", "y"):
             return f"{duration // _UNITS[unit]}{unit}"
-    return f"{duration.total_seconds():g}s"
+    return f"{duration.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
 
 
 def format_seconds(seconds: float) -> str:
@@ -76,7 +79,10 @@ def parse_instant(value: object) -> datetime:
         raise ValueError(f"expected {INSTANT_HELP}") from None
     if instant.tzinfo is None:
         raise ValueError(f"has no zone; expected {INSTANT_HELP}")
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"expected {INSTANT_HELP}, between the years 1 and 9999") from None
 
 
 def format_instant(instant: datetime) -> str:

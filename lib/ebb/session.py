@@ -140,7 +140,7 @@ def _launch_java(wanted: dict[str, str], verbose: bool) -> Any:
     read_end, write_end = os.pipe()
     relay = _Relay(os.fdopen(read_end, errors="replace"), verbose)
     try:
-        gateway = launch_gateway(conf, popen_kwargs={"stderr": write_end})
+        gateway = launch_gateway(conf, {"stderr": write_end})  # type: ignore[no-untyped-call]
     except Exception as error:
         os.close(write_end)
         relay.join(timeout=5)
