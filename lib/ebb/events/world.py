@@ -21,7 +21,6 @@ from datetime import date
 
 import numpy as np
 import pyarrow as pa
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from ebb.config import World
@@ -45,17 +44,7 @@ Batches = Iterator[pa.RecordBatch]
 
 def world_exists(spark: SparkSession, landing: str) -> bool:
     """Whether the landing folder holds any events file. Reads no content."""
-    try:
-        files = (
-            spark.read.format("binaryFile")
-            .option("recursiveFileLookup", "true")
-            .load(f"{landing.rstrip('/')}/events")
-        )
-    except AnalysisException as error:
-        if error.getCondition() == "PATH_NOT_FOUND":
-            return False
-        raise
-    return not files.select("path").isEmpty()
+    return bool(HadoopFiles(spark, landing).names("events"))
 
 
 def make_world(spark: SparkSession, world: World, tables: Tables | None) -> None:
@@ -187,8 +176,9 @@ def _write_truth(spark: SparkSession, world: World, tables: Tables) -> None:
         (WORLD_ITEMS, world.items, item_truth),
     ):
         partitions = -(-rows // (4 * _USERS_A_TASK))
-        frame = spark.range(0, rows, 1, partitions).mapInArrow(_per_batch(world, truth), table.schema)
-        tables.replace(table, frame, None, Stamp("world", None, fingerprint(world)))
+        numbers = spark.range(0, rows, 1, partitions)
+        found = numbers.mapInArrow(_per_batch(world, truth), table.schema)
+        tables.replace(table, found, None, Stamp("world", None, fingerprint(world)))
 
 
 def _per_batch(

@@ -2,7 +2,7 @@
 
 User u's rate of points in category c, in events a day, t days into the user's activity:
 
-    λ_{u,c}(t) = floor_{u,c} + μ_u · Σ 2^(−(t − t_i) / h_u)   over u's earlier points t_i in c
+    λ_{u,c}(t) = floor_{u,c} + μ_u · Σ 2^(-(t - t_i) / h_u)   over u's earlier points t_i in c
 
 A point is a view, a like or a purchase of an item of the category; each counts 1. With
 n = μ_u · h_u / ln 2 < 1 an event brings about n others on average, so that the rate stays

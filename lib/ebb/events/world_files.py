@@ -21,12 +21,13 @@ class HadoopFiles:
 
     def __init__(self, spark: SparkSession, root: str) -> None:
         # PySpark has no public door to Hadoop's FileSystem; delta-spark goes in this way too.
-        self._jvm: Any = spark._jvm
-        self._root = self._jvm.org.apache.hadoop.fs.Path(root)
+        jvm: Any = spark._jvm
+        self._new_path = jvm.org.apache.hadoop.fs.Path
+        self._root = self._new_path(root)
         self._fs = self._root.getFileSystem(spark._jsc.hadoopConfiguration())
 
     def _path(self, path: str) -> Any:
-        return self._jvm.org.apache.hadoop.fs.Path(self._root, path)
+        return self._new_path(self._root, path)
 
     def names(self, folder: str) -> list[str]:
         """Names in a folder, sorted, without the hidden ones; none if there is no folder."""

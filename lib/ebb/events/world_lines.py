@@ -96,8 +96,9 @@ def _written(known: Catalogue, group: People, log: Events) -> list[str]:
 
 def _damaged(log: Events, rows: Ints, whole: list[str]) -> list[str]:
     """A damaged copy of each chosen line."""
-    ways = draw.integer(log.streams[rows], "breakage", len(BREAKAGES)).tolist()
-    return [_break(whole[row], BREAKAGES[way]) for row, way in zip(rows.tolist(), ways, strict=True)]
+    ways = draw.integer(log.streams[rows], "breakage", len(BREAKAGES))
+    chosen = zip(rows.tolist(), ways.tolist(), strict=True)
+    return [_break(whole[row], BREAKAGES[way]) for row, way in chosen]
 
 
 def _break(line: str, way: str) -> str:

@@ -69,9 +69,10 @@ def normal(streams: Keys, purpose: str, limit: float) -> Floats:
     """Standard normal by Box and Muller, bounded at plus and minus `limit`."""
     radius = np.sqrt(2.0 * exponential(streams, purpose, 0))
     drawn = radius * np.cos(2.0 * np.pi * uniform(streams, purpose, 1))
-    return np.clip(drawn, -limit, limit)
+    bounded: Floats = np.clip(drawn, -limit, limit)
+    return bounded
 
 
 def integer(streams: Keys, purpose: str, below: int, count: int = 0) -> Ints:
-    """Integer, each of 0 … below − 1 as likely."""
+    """Integer, each of 0 … below - 1 as likely."""
     return (uniform(streams, purpose, count) * below).astype(np.int64)

@@ -17,7 +17,7 @@ from ebb.schema import Table
 
 def _columns(*fields: tuple[str, T.DataType, str]) -> T.StructType:
     return T.StructType(
-        [T.StructField(name, kind, name == "died_at", {"comment": text}) for name, kind, text in fields]
+        [T.StructField(f[0], f[1], f[0] == "died_at", {"comment": f[2]}) for f in fields]
     )
 
 

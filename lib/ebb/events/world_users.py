@@ -20,7 +20,7 @@ SEGMENTS = {"restless": (1.0, 0.3), "steady": (4.0, 0.4), "devoted": (14.0, 0.3)
 HALF_LIFE_SIGMA, HALF_LIFE_LIMIT = 0.45, 2.5
 BRANCHING_LOW, BRANCHING_HIGH = 0.5, 0.85
 ACTIVITY_SIGMA, ACTIVITY_LIMIT = 0.7, 2.5
-TASTE_SIGMA = 1.5
+TASTE_SIGMA, TASTE_LIMIT = 1.5, 3.0
 COLD = 0.03
 JOINED_BEFORE_START = 0.8
 REPEATERS, REPEATS_OFTEN, REPEATS_SELDOM = 0.3, 0.6, 0.05
@@ -34,7 +34,7 @@ class People:
 
     Attributes
     ----------
-    number : 0 … world.users − 1.
+    number : 0 … world.users - 1.
     streams : the user's own random stream.
     segment : index into `SEGMENTS`.
     joined : milliseconds since 1970.
@@ -62,10 +62,10 @@ def people(world: World, numbers: Ints) -> People:
     """Draw users.
 
     The floors' sum F is such that the expected number of events up to the world's end is
-    events_per_user_day × activity × T, over the T days that the user is active. The intensity
-    starts with no past, so the mean rate at t is F·[1 + n/(1 − n)·(1 − e^(−κt))], where
-    n = mu·half_life/ln 2 and κ = (1 − n)·ln 2/half_life; its integral over [0, T] is
-    F·[T + n/(1 − n)·(T − (1 − e^(−κT))/κ)].
+    events_per_user_day * activity * T, over the T days that the user is active. The intensity
+    starts with no past, so the mean rate at t is F·[1 + n/(1 - n)·(1 - e^(-κt))], where
+    n = mu·half_life/ln 2 and κ = (1 - n)·ln 2/half_life; its integral over [0, T] is
+    F·[T + n/(1 - n)·(T - (1 - e^(-κT))/κ)].
     """
     clock = Clock.of(world)
     streams = draw.keys(world.seed, "user", numbers)
@@ -111,12 +111,11 @@ def _joined(clock: Clock, streams: Keys) -> Ints:
 
 def _tastes(world: World, streams: Keys) -> Floats:
     """Shares of the categories in a user's floor: a few favourites, but never quite nothing."""
-    columns = [
-        np.exp(TASTE_SIGMA * draw.normal(draw.children(streams, np.full_like(streams, c, np.int64)), "taste", 3.0))
-        for c in range(world.categories)
-    ]
-    weights = np.stack(columns, axis=1)
-    return 0.05 / world.categories + 0.95 * weights / np.cumsum(weights, axis=1)[:, -1:]
+    users, count = len(streams), world.categories
+    each = draw.children(np.repeat(streams, count), np.tile(np.arange(count), users))
+    weights = np.exp(TASTE_SIGMA * draw.normal(each, "taste", TASTE_LIMIT)).reshape(users, count)
+    shares: Floats = 0.05 / count + 0.95 * weights / np.cumsum(weights, axis=1)[:, -1:]
+    return shares
 
 
 def user_id(number: int) -> str:
@@ -127,8 +126,12 @@ def user_lines(world: World, numbers: Ints) -> list[str]:
     """JSON lines of the users file."""
     group = people(world, numbers)
     names = list(SEGMENTS)
-    countries = draw.integer(group.streams, "country", len(COUNTRIES)).tolist()
-    rows = zip(numbers.tolist(), countries, group.segment.tolist(), group.joined.tolist(), strict=True)
+    columns = (
+        numbers,
+        draw.integer(group.streams, "country", len(COUNTRIES)),
+        group.segment,
+        group.joined,
+    )
     return [
         json.dumps(
             {
@@ -139,5 +142,7 @@ def user_lines(world: World, numbers: Ints) -> list[str]:
             },
             separators=(",", ":"),
         )
-        for number, country, segment, joined in rows
+        for number, country, segment, joined in zip(
+            *(column.tolist() for column in columns), strict=True
+        )
     ]
