@@ -91,6 +91,11 @@ class Commit:
     stamp: Stamp | None
     metrics: Mapping[str, str]
 
+    @property
+    def rows_written(self) -> int:
+        """Rows that the commit brought; those moved over from a rewritten file don't count."""
+        return int(self.metrics.get("numOutputRows", 0)) - int(self.metrics.get("numCopiedRows", 0))
+
 
 class Tables:
     """The tables under one root.
@@ -104,6 +109,8 @@ class Tables:
     def __init__(self, spark: SparkSession, root: str) -> None:
         self.spark = spark
         self.root = root.rstrip("/")
+        # Delta drops a commit that changes no file; here an empty night is complete as well.
+        spark.conf.set("spark.databricks.delta.skipRecordingEmptyCommits", "false")
 
     def path(self, table: Table) -> str:
         return f"{self.root}/{table.name}"
@@ -125,11 +132,17 @@ class Tables:
             builder = builder.property(key, value)
         builder.execute()
 
-    def read(self, table: Table) -> DataFrame:
-        """All rows; no rows where the table hasn't been written yet."""
+    def read(self, table: Table, version: int | None = None) -> DataFrame:
+        """All rows, now or as of a version; no rows where the table hasn't been written yet.
+
+        Without a version, a frame that is computed twice sees what was written in between.
+        """
         if not self.exists(table):
             return self.spark.createDataFrame([], table.schema)
-        return self.spark.read.format("delta").load(self.path(table))
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(self.path(table))
 
     def read_slice(self, table: Table, as_of: datetime) -> DataFrame:
         """The rows of one as_of of a sliced table."""

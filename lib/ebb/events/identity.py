@@ -32,16 +32,28 @@ def payload_hash() -> Column:
 def with_ids(rows: DataFrame, keep_identical: Column) -> DataFrame:
     """Add payload (hash of the fields) and event_id to judged rows.
 
+    A refused row is known by its raw text instead: rows that lack everything would all share one
+    hash, and one task. Rows with equal ids end up in one partition, so `with_fate` needs no
+    second shuffle.
+
     Parameters
     ----------
     keep_identical : true where identical rows of one file are real repeats
         (``identical_rows: keep``).
     """
-    hashed = rows.withColumn("payload", payload_hash())
-    identical = Window.partitionBy("file_id", "payload", F.size("reasons") > 0).orderBy("raw")
-    number = F.when(keep_identical & F.col("own_id").isNull(), F.row_number().over(identical))
-    made = F.md5(F.concat_ws("#", "payload", F.coalesce(number, F.lit(1)).cast("string")))
-    return hashed.withColumn("event_id", F.coalesce(F.col("own_id"), made))
+    good = F.size("reasons") == 0
+    own = F.when(good, F.col("own_id"))
+    placed = (
+        rows.withColumn("payload", F.when(good, payload_hash()).otherwise(F.md5("raw")))
+        .withColumn("place", F.coalesce(own, "payload"))
+        # Only what may still be refused has to carry its text along.
+        .withColumn("raw", F.when(~good | own.isNotNull(), F.col("raw")))
+        .repartition("place")
+    )
+    identical = Window.partitionBy("place", "file_id", "payload").orderBy("payload")
+    number = F.when(keep_identical, F.row_number().over(identical)).otherwise(F.lit(1))
+    made = F.md5(F.concat_ws("#", "payload", number.cast("string")))
+    return placed.withColumn("event_id", F.coalesce(own, made))
 
 
 def with_fate(rows: DataFrame, existing: DataFrame) -> DataFrame:
@@ -49,33 +61,30 @@ def with_fate(rows: DataFrame, existing: DataFrame) -> DataFrame:
 
     Parameters
     ----------
-    rows : with event_id, payload and reasons.
+    rows : of `with_ids`.
     existing : event_id and payload of events taken in before, those that may meet these ids.
 
     Returns
     -------
     DataFrame: rows with fate, and `CONFLICT` among the reasons of an id met with other fields.
     """
-    good = F.size("reasons") == 0
-    same_id = Window.partitionBy("event_id", good).orderBy("payload", "file", "raw")
-    first = F.first("payload").over(same_id)
+    same_id = Window.partitionBy("place", "event_id").orderBy("payload")
     known = existing.select(
         "event_id", F.col("payload").alias("known_payload"), F.lit(True).alias("known")
     )
     met = (
-        rows.withColumn("first_payload", first)
+        rows.withColumn("first_payload", F.first("payload").over(same_id))
         .withColumn("copy", F.row_number().over(same_id))
         .join(known, on="event_id", how="left")
     )
-    settled = F.coalesce(F.col("known_payload"), F.col("first_payload"))
-    conflict = good & (F.col("payload") != settled)
+    bad = F.size("reasons") > 0
+    conflict = F.col("payload") != F.coalesce("known_payload", "first_payload")
     is_copy = F.col("known").isNotNull() | (F.col("copy") > 1)
     fate = (
-        F.when(~good | conflict, F.lit("quarantined"))
+        F.when(bad | conflict, F.lit("quarantined"))
         .when(is_copy, F.lit("repeated"))
         .otherwise(F.lit("new"))
     )
-    reasons = F.when(conflict, F.array(F.lit(CONFLICT))).otherwise(F.col("reasons"))
-    return met.withColumn("fate", fate).withColumn("reasons", reasons).drop(
-        "first_payload", "copy", "known_payload", "known"
-    )
+    reasons = F.when(~bad & conflict, F.array(F.lit(CONFLICT))).otherwise(F.col("reasons"))
+    decided = met.withColumn("fate", fate).withColumn("reasons", reasons)
+    return decided.drop("first_payload", "copy", "known_payload", "known", "place")

@@ -6,7 +6,7 @@ all. Judging is `validation.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -169,6 +169,23 @@ def _check_columns(
                 f"the source has {', '.join(found)}: correct the mapping, or mend the files if "
                 "their columns have changed"
             )
+
+
+def text_field(name: str) -> Column:
+    """A text column of `read_rows`; a blank one counts as missing."""
+    text = F.col(name).cast("string")
+    return F.when(F.trim(text) != "", text)
+
+
+def text_map(prefix: str, names: Iterable[str]) -> Column:
+    """Columns in_PREFIX_NAME as one map of name to text, without those that are missing."""
+    entries = [
+        F.struct(F.lit(name).alias("key"), text_field(f"in_{prefix}_{name}").alias("value"))
+        for name in names
+    ]
+    if not entries:
+        return F.lit(None).cast("map<string,string>")
+    return F.map_from_entries(F.filter(F.array(*entries), lambda e: e["value"].isNotNull()))
 
 
 def parse_time(column: Column, kind: T.DataType, how: Timestamps) -> Column:

@@ -9,8 +9,7 @@ from pyspark.sql import functions as F
 
 from ebb.config import Events, EventSource
 from ebb.durations import format_instant
-from ebb.events.listing import Source
-from ebb.events.reading import ORIGIN, parse_time
+from ebb.events.reading import ORIGIN, parse_time, text_field, text_map
 from ebb.interests.counted import weight_of
 
 EVENT_FIELDS = (
@@ -25,7 +24,7 @@ def mapped_columns(source: EventSource) -> dict[str, str | None]:
     return {**plain, **{f"context_{key}": name for key, name in columns.context.items()}}
 
 
-def judge(rows: DataFrame, source: Source, reader: EventSource, settings: Events, now: datetime) -> DataFrame:
+def judge(rows: DataFrame, reader: EventSource, settings: Events, now: datetime) -> DataFrame:
     """Type the fields of `read_rows`' rows and collect every reason against each.
 
     Returns
@@ -44,42 +43,26 @@ def judge(rows: DataFrame, source: Source, reader: EventSource, settings: Events
 
 def _typed(rows: DataFrame, reader: EventSource, settings: Events) -> DataFrame:
     time = parse_time(F.col("in_ts"), rows.schema["in_ts"].dataType, reader.timestamp)
-    kind = _text("in_event_type") if reader.event_type is None else F.lit(reader.event_type)
+    kind = text_field("in_event_type") if reader.event_type is None else F.lit(reader.event_type)
     itemless = sorted(name for name, t in settings.types.items() if t.itemless)
-    item = F.when(~F.coalesce(kind.isin(itemless), F.lit(False)), _text("in_item_id"))
+    item = F.when(~F.coalesce(kind.isin(itemless), F.lit(False)), text_field("in_item_id"))
     value = F.col("in_value").try_cast("double")
     typed = rows.select(
         *ORIGIN,
         F.col("in_ts").cast("string").alias("ts_text"),
         F.col("in_value").cast("string").alias("value_text"),
-        _text("in_event_id").alias("own_id"),
-        _text("in_user_id").alias("user_id"),
+        text_field("in_event_id").alias("own_id"),
+        text_field("in_user_id").alias("user_id"),
         item.alias("item_id"),
         kind.alias("event_type"),
         time.alias("event_ts"),
         value.alias("value"),
-        _text("in_text").alias("text"),
-        _text("in_order_id").alias("order_id"),
-        _context(reader).alias("context"),
+        text_field("in_text").alias("text"),
+        text_field("in_order_id").alias("order_id"),
+        text_map("context", reader.columns.context).alias("context"),
     )
     weight = weight_of(settings.types, F.col("event_type"), F.col("value"))
     return typed.withColumn("weight", weight)
-
-
-def _text(name: str) -> Column:
-    """A text field; a blank one counts as missing."""
-    text = F.col(name).cast("string")
-    return F.when(F.trim(text) != "", text)
-
-
-def _context(reader: EventSource) -> Column:
-    entries = [
-        F.struct(F.lit(key).alias("key"), _text(f"in_context_{key}").alias("value"))
-        for key in reader.columns.context
-    ]
-    if not entries:
-        return F.lit(None).cast("map<string,string>")
-    return F.map_from_entries(F.filter(F.array(*entries), lambda e: e["value"].isNotNull()))
 
 
 def _reasons(reader: EventSource, settings: Events, now: datetime) -> list[Column]:

@@ -1,0 +1,259 @@
+"""Taking events in: new files → judged rows → events, quarantine, users, ledger.
+
+The order of the commits makes a crash harmless: quarantine (its files' slice rewritten), events
+(inserted only if their id is new), users, and the ledger last. Whatever came before is found
+again, and nothing is counted twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import reduce
+
+from pyspark import StorageLevel
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from ebb.config import Config, EventSource
+from ebb.durations import format_instant
+from ebb.errors import RunError
+from ebb.events.identity import payload_hash, with_fate, with_ids
+from ebb.events.ledger import Arrivals, enter, new_files
+from ebb.events.listing import Source
+from ebb.events.reading import read_rows
+from ebb.events.users import upsert_event_users
+from ebb.events.validation import judge, mapped_columns
+from ebb.schema import EVENTS, QUARANTINE
+from ebb.tables import Stamp, Tables
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What became of the rows read: read = inserted + repeated + quarantined."""
+
+    files: int = 0
+    read: int = 0
+    inserted: int = 0
+    repeated: int = 0
+    quarantined: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    again: str | None = None
+
+    def counts(self) -> dict[str, int]:
+        return {
+            "files": self.files,
+            "rows read": self.read,
+            "inserted": self.inserted,
+            "repeated": self.repeated,
+            "quarantined": self.quarantined,
+        }
+
+
+def ingest_events(tables: Tables, config: Config) -> Intake:
+    """Take in what has landed since the last run; everything again if its configuration changed.
+
+    Raises
+    ------
+    RunError
+        When a source can't be read, too many rows are bad, or the counts of what was written
+        don't add up to what was read. Too many bad rows publish nothing.
+    """
+    mapping = config.fingerprint("events")
+    sources = {
+        f"events.sources[{i}]": reader for i, reader in enumerate(config.events.sources)
+    }
+    named = [Source(name, "events", reader) for name, reader in sources.items()]
+    arrived = new_files(tables, named, mapping)
+    if not arrived.count:
+        return Intake()
+    now = datetime.now(UTC)
+    batch = Batch(tables, config, arrived, mapping, now)
+    rows = reduce(
+        DataFrame.unionByName, (batch.judged(name, sources[name]) for name in arrived.paths)
+    )
+    fated = with_fate(rows, batch.existing(rows)).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        return batch.take_in(fated)
+    except PySparkException as error:
+        if "CSV header" in str(error):
+            raise RunError(f"a file's columns differ from its source's other files: {error}") from error
+        raise
+    finally:
+        fated.unpersist()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The files of one ingest and the clock they are judged by."""
+
+    tables: Tables
+    config: Config
+    arrived: Arrivals
+    mapping: str
+    now: datetime
+
+    @property
+    def rebuild(self) -> bool:
+        return self.arrived.reason is not None
+
+    def judged(self, name: str, reader: EventSource) -> DataFrame:
+        """The rows of one source, typed, judged and with their ids."""
+        source = Source(name, "events", reader)
+        columns = mapped_columns(reader)
+        required = [
+            ours for ours in ("user_id", "ts", "event_type", "event_id") if columns[ours]
+        ]
+        raw = read_rows(self.tables.spark, source, self.arrived.paths[name], columns, required)
+        typed = judge(raw, reader, self.config.events, self.now)
+        return with_ids(typed, F.lit(reader.identical_rows == "keep"))
+
+    def existing(self, rows: DataFrame) -> DataFrame:
+        """Ids and payloads of earlier events that the batch may meet.
+
+        An id made from the fields holds its own time, so only the batch's span can hold it; an
+        id of the source's own may have come with any other time.
+        """
+        last = self.tables.history(EVENTS, limit=1)
+        if self.rebuild or not last:
+            return self.tables.spark.createDataFrame([], "event_id string, payload string")
+        # Pinned, so that what this batch writes is never taken for what was there before.
+        events = self.tables.read(EVENTS, version=last[0].version)
+        if all(s.columns.event_id is None for s in self.config.events.sources):
+            low, high = _span(rows.where(F.size("reasons") == 0))
+            events = events.where(F.col("event_ts").between(low, high)) if low else events.limit(0)
+        return events.select("event_id", payload_hash().alias("payload"))
+
+    def take_in(self, fated: DataFrame) -> Intake:
+        """Write the batch; `fated` is persisted by the caller, since it is used several times."""
+        groups = fated.groupBy("source", "fate", "reasons").count().collect()
+        self._refuse_bad_sources(groups)
+        intake = self._counted(groups)
+        self._write(fated, intake)
+        return intake
+
+    def _refuse_bad_sources(self, groups: list[Row]) -> None:
+        most = self.config.events.max_bad_share
+        for source in sorted({group["source"] for group in groups}):
+            own = [group for group in groups if group["source"] == source]
+            read = sum(group["count"] for group in own)
+            bad = [group for group in own if group["fate"] == "quarantined"]
+            refused = sum(group["count"] for group in bad)
+            if refused > most * read:
+                reason, times = _by_reason(bad).most_common(1)[0]
+                raise RunError(
+                    f"{source}: {refused} of {read} rows ({refused / read:.1%}) are bad, more than "
+                    f"events.max_bad_share {most:.1%} allows; most often: {reason} ({times}). "
+                    "Nothing was published: mend the source or the mapping, or raise the limit"
+                )
+
+    def _counted(self, groups: list[Row]) -> Intake:
+        fates: Counter[str] = Counter()
+        for group in groups:
+            fates[group["fate"]] += group["count"]
+        return Intake(
+            files=self.arrived.count,
+            read=fates.total(),
+            inserted=fates["new"],
+            repeated=fates["repeated"],
+            quarantined=fates["quarantined"],
+            reasons=dict(sorted(_by_reason(groups).items())),
+            again=self.arrived.reason,
+        )
+
+    def _write(self, fated: DataFrame, intake: Intake) -> None:
+        marked = fated.withColumns(
+            {"batch_id": F.lit(self.batch_id), "ingested_at": F.lit(self.now)}
+        )
+        refused = marked.where(F.col("fate") == "quarantined")
+        quarantined = self._write_quarantine(refused, intake)
+        new = marked.where(F.col("fate") == "new")
+        inserted = self._write_events(new, intake)
+        if quarantined + inserted + intake.repeated != intake.read:
+            raise RunError(
+                f"ingest: {intake.read} rows read, but {inserted} inserted, {intake.repeated} "
+                f"repeated and {quarantined} quarantined; another ingest may have run at the same "
+                "time: run again"
+            )
+        # Repeated rows too: a crash after the events leaves their users to be brought in.
+        accepted = marked.where(F.col("fate") != "quarantined")
+        upsert_event_users(self.tables, accepted, self._stamp(None), rebuild=self.rebuild)
+        enter(
+            *(self.tables, self.arrived.files, "events", self.batch_id, self.now),
+            stamp=self._stamp(None),
+            only=self.rebuild,
+        )
+
+    @property
+    def batch_id(self) -> str:
+        """The same for the same files under the same configuration."""
+        paths = sorted(path for paths in self.arrived.paths.values() for path in paths)
+        return _short_hash([self.mapping, *paths])
+
+    def _stamp(self, earliest: datetime | None) -> Stamp:
+        facts = {
+            "earliest": format_instant(earliest) if earliest else None,
+            "batch_id": self.batch_id,
+        }
+        return Stamp("ingest", None, self.mapping, facts=facts)
+
+    def _write_quarantine(self, refused: DataFrame, intake: Intake) -> int:
+        if not intake.quarantined and not self.rebuild:
+            return 0
+        rows = refused.select(*QUARANTINE.schema.names)
+        ids = [r["file_id"] for r in self.arrived.files.select("file_id").collect()]
+        slices = None if self.rebuild else f"file_id IN ({', '.join(map(repr, ids))})"
+        return self.tables.replace(QUARANTINE, rows, slices, self._stamp(None)).rows_written
+
+    def _write_events(self, new: DataFrame, intake: Intake) -> int:
+        rows = new.select(*EVENTS.schema.names)
+        if not intake.inserted and not self.rebuild:
+            return 0
+        low, high = _span(rows)
+        stamp = self._stamp(low)
+        empty = self.rebuild or self.tables.read(EVENTS).limit(1).count() == 0
+        if empty or low is None or high is None:
+            # Files that each hold a stretch of time let a reader of one stretch skip the rest.
+            clustered = rows.repartitionByRange("event_ts").sortWithinPartitions("event_ts", "event_id")
+            return self.tables.replace(EVENTS, clustered, None, stamp).rows_written
+        return self._merge_events(rows, stamp, low, high)
+
+    def _merge_events(self, rows: DataFrame, stamp: Stamp, low: datetime, high: datetime) -> int:
+        within = (
+            f"t.event_ts BETWEEN timestamp'{format_instant(low)}' "
+            f"AND timestamp'{format_instant(high)}'"
+        )
+        with self.tables.merging(stamp):
+            (
+                self.tables.delta(EVENTS)
+                .alias("t")
+                .merge(rows.alias("s"), f"t.event_id = s.event_id AND {within}")
+                .whenNotMatchedInsertAll()
+                .execute()
+            )
+        commit = self.tables.history(EVENTS, limit=1)[0]
+        return int(commit.metrics.get("numTargetRowsInserted", 0))
+
+
+def _by_reason(groups: list[Row]) -> Counter[str]:
+    """Rows by reason; a row with two reasons counts for both."""
+    reasons: Counter[str] = Counter()
+    for group in groups:
+        for reason in group["reasons"]:
+            reasons[reason] += group["count"]
+    return reasons
+
+
+def _span(rows: DataFrame) -> tuple[datetime | None, datetime | None]:
+    """First and last event_ts, in UTC."""
+    span = rows.agg(F.min("event_ts"), F.max("event_ts")).first() or (None, None)
+    low, high = (instant.astimezone(UTC) if instant else None for instant in span)
+    return low, high
+
+
+def _short_hash(parts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
