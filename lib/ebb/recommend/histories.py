@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 
 from ebb.config import Recommend, Train
 from ebb.models.pairs import decayed_weight
+from ebb.models.rounding import significant
 
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -38,7 +39,7 @@ class History:
     ----------
     items : (k,) places in the catalogue, ascending.
     history, profile, confidence : (k,) decayed net weight under `recommend.history_half_life`,
-        `recommend.neighbours.profile_half_life` and `train.half_life`.
+        `recommend.neighbours.profile_half_life` and `train.half_life`, to 6 significant digits.
     disliked : (k,) the weights add up to less than nothing, as they stand or decayed.
     n, last_ts : (k,) how often the user took the item, and when last (microseconds since 1970);
         0 where they never did.
@@ -100,6 +101,8 @@ def history_rows(
         .withColumn(
             "disliked", F.col("net_below") | (F.col("history") < -_DUST * F.col("decayed_sizes"))
         )
+        # Rounded as the fit rounds its ratings: from here on the same bits on any cluster.
+        .withColumns({name: significant(F.col(name)) for name in _WEIGHTS})
         .select(*_COLUMNS)
     )
     rows = pairs.unionByName(users.select("user_id"), allowMissingColumns=True)
