@@ -22,7 +22,6 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     # Spark's Python workers import ebb from here, installed or not.
     inherited = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_CHECKOUT / "lib"), inherited]))
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     os.environ.setdefault("LOG4J_CONFIGURATION_FILE", str(_CHECKOUT / "conf/log4j2.properties"))
     scratch = tmp_path_factory.mktemp("spark")
     settings = Spark(

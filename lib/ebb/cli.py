@@ -149,6 +149,8 @@ class _Parser(argparse.ArgumentParser):
     """argparse that tells mistakes as every other part of ebb does."""
 
     def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments"):
+            message += " (options of spark-submit go after --)"
         raise ConfigError(f"{message}; {self.prog} --help shows how")
 
 

@@ -53,7 +53,6 @@ def start_session(app_name: str, settings: Spark, verbose: bool = False) -> Spar
     RunError
         When Java doesn't start.
     """
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     wanted = {**_defaults(settings), **settings.conf}
     if "PYSPARK_GATEWAY_PORT" not in os.environ and SparkContext._gateway is None:
         SparkContext._ensure_initialized(gateway=_launch_java(wanted, verbose))
@@ -63,6 +62,9 @@ def start_session(app_name: str, settings: Spark, verbose: bool = False) -> Spar
     for key, value in wanted.items():
         if not conf.contains(key):
             conf.set(key, value)
+    # Or the workers take whatever `python3` is on their path.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ["PYSPARK_PYTHON"] = conf.get("spark.pyspark.python") or os.environ["PYSPARK_PYTHON"]
     _insist(conf, app_name, verbose)
     try:
         spark = SparkSession.builder.config(conf=conf).getOrCreate()
@@ -135,6 +137,9 @@ def _launch_java(wanted: dict[str, str], verbose: bool) -> Any:
 
     Its stderr comes through us, so that what Java prints before logging starts can be left out.
     """
+    if _master(wanted).startswith("local"):
+        # One machine talks to itself; its own name may lead nowhere, on a VPN for instance.
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     conf = SparkConf(loadDefaults=False)
     conf.setAll(list(wanted.items()))
     read_end, write_end = os.pipe()
@@ -148,6 +153,14 @@ def _launch_java(wanted: dict[str, str], verbose: bool) -> Any:
     os.close(write_end)
     relay.started = True
     return gateway
+
+
+def _master(wanted: dict[str, str]) -> str:
+    """The master that Spark will take, as far as that can be told before it starts."""
+    given = re.findall(
+        r"(?:--master'?[ =]'?|spark\.master=)([^\s']+)", os.environ.get("PYSPARK_SUBMIT_ARGS", "")
+    )
+    return str(given[-1]) if given else wanted.get("spark.master", "local[*]")
 
 
 def _did_not_start(lines: list[str]) -> Exception:
