@@ -14,11 +14,11 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 DIGITS = 6
-# 10^308 is the largest power of ten that a double holds.
+# A double holds 10^308 at most. Powers up to 10^22 are exact in every library's pow(); larger ones
+# may differ in the last bit between libraries, so both sides multiply by these same constants.
 _LARGEST = 308
-# Both sides read the powers from this table: pow() may differ in the last bit between libraries.
-_POWERS = np.array([float(f"1e{k}") for k in range(_LARGEST + 1)])
-_POWERS_SQL = "array(" + ",".join(f"1e{k}D" for k in range(_LARGEST + 1)) + ")"
+_EXACT = 22
+_LEAPS = [float(f"1e{k}") for k in range(0, _LARGEST + 1, _EXACT)]
 
 
 def significant(column: Column, digits: int = DIGITS) -> Column:
@@ -39,7 +39,9 @@ def significant(column: Column, digits: int = DIGITS) -> Column:
     x = column.cast("double")
     k = F.lit(digits - 1) - F.floor(F.log10(F.abs(x)))
     k = F.least(F.greatest(k, F.lit(-_LARGEST)), F.lit(_LARGEST)).cast("int")
-    power = F.get(F.expr(_POWERS_SQL), F.abs(k))
+    size = F.abs(k)
+    leap = F.get(F.array(*map(F.lit, _LEAPS)), (size / F.lit(_EXACT)).cast("int"))
+    power = F.pow(F.lit(10.0), size % F.lit(_EXACT)) * leap
     rounded = F.when(k >= 0, F.rint(x * power) / power).otherwise(F.rint(x / power) * power)
     is_plain = (x != 0.0) & (F.abs(x) < F.lit(float("inf")))
     # Adding 0.0 turns minus zero, which would order and print apart, into zero.
@@ -60,7 +62,8 @@ def significant_array(values: npt.ArrayLike, digits: int = DIGITS) -> npt.NDArra
     plain = x[is_plain]
     k = digits - 1 - np.floor(np.log10(np.abs(plain))).astype(np.int64)
     k = np.clip(k, -_LARGEST, _LARGEST)
-    power = _POWERS[np.abs(k)]
+    leaps, rest = np.divmod(np.abs(k), _EXACT)
+    power = 10.0**rest * np.array(_LEAPS)[leaps]
     up = k >= 0
     # Where the other branch applies, 1 keeps it from overflowing unseen.
     times, over = np.where(up, power, 1.0), np.where(up, 1.0, power)
