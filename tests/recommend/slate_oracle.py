@@ -123,9 +123,7 @@ class Past:
     n: int = 0
 
 
-def pasts(
-    world: SmallWorld, recommend: Recommend, train: Train
-) -> dict[str, dict[str, Past]]:
+def pasts(world: SmallWorld, recommend: Recommend, train: Train) -> dict[str, dict[str, Past]]:
     found: dict[str, dict[str, Past]] = {user: {} for user in world.users}
     for user, item, age, weight in world.events:
         if item is None or user not in found:
@@ -180,7 +178,9 @@ def als_scores(
     world: SmallWorld, liked: dict[str, Past], allowed: list[str], train: Train
 ) -> dict[str, float]:
     rated = {
-        i: p.confidence for i, p in liked.items() if i in world.factors and p.confidence >= train.floor
+        i: p.confidence
+        for i, p in liked.items()
+        if i in world.factors and p.confidence >= train.floor
     }
     scores = dict.fromkeys(allowed, 0.0)
     if not rated:

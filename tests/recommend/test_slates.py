@@ -3,13 +3,13 @@ from __future__ import annotations
 import random
 
 import pytest
-from recommend.slate_oracle import AS_OF, DAY, SmallWorld, oracle, pasts, random_world
 
 from ebb.config import Blend, Recommend, Train
 from ebb.errors import RunError
 from ebb.recommend.reasons import COLD, FILLER
 from ebb.schema import RECOMMENDATIONS
 from ebb.tables import conform
+from recommend.slate_oracle import AS_OF, DAY, SmallWorld, oracle, pasts, random_world
 
 SHELF = {item: (f"Title {item}", True) for item in "abcdef"}
 TRAIN = Train(floor=0.3)

@@ -105,8 +105,13 @@ def gather(
         When the arrays and one user's scores would take more than `memory_mb`. Found by
         counting, before anything is gathered.
     """
-    _check_memory(items, neighbours, item_factors, memory_mb)
-    known = items.select("item_id", "title", "eligible").toArrow().sort_by("item_id")
+    # Counted and then gathered: kept in between, since it may come from a scan of all events.
+    kept = items.select("item_id", "title", "eligible").persist()
+    try:
+        _check_memory(kept, neighbours, item_factors, memory_mb)
+        known = kept.toArrow().sort_by("item_id")
+    finally:
+        kept.unpersist()
     ids = known.column("item_id").combine_chunks().cast(pa.large_string())
     columns = {
         "id": ids,
