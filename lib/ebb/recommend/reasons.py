@@ -25,7 +25,6 @@ from ebb.recommend.scoring import (
     Blending,
     neighbour_entries,
 )
-from ebb.recommend.selection import top_n
 
 MOST_REASONS = 3
 COLD = "We don't know you yet: this is popular now."
@@ -74,15 +73,21 @@ def explain(
     """
     parts = _parts(catalogue, user, blending, scales, slate)
     sums = np.zeros((len(slate), 4))
-    sums[:, HISTORY] = parts[HISTORY].sum(axis=1)
-    sums[:, NEIGHBOURS] = parts[NEIGHBOURS].sum(axis=1)
+    sums[:, [HISTORY, NEIGHBOURS]] = parts[[HISTORY, NEIGHBOURS]].sum(axis=2).T
     # Negative parts count here: a source gives what it adds up to.
     als = scales[ALS] * (catalogue.factors[slate].astype(np.float64) @ vector)
     sums[:, ALS] = np.where(als < NOTHING * blending.weights[ALS], 0.0, als)
     sums[:, POPULARITY] = scales[POPULARITY] * catalogue.popularity[slate]
     sums = significant_array(np.maximum(sums, 0.0))
     sources = np.where(sums.any(axis=1), sums.argmax(axis=1), POPULARITY)
-    reasons = [_strongest(sums[row], [p[row] for p in parts]) for row in range(len(slate))]
+    rounded = significant_array(np.maximum(parts, 0.0))
+    # Stable: equal parts stay in the order of item_id.
+    largest = np.argsort(-rounded, axis=2, kind="stable")[:, :, :MOST_REASONS]
+    values = np.take_along_axis(rounded, largest, axis=2)
+    reasons = [
+        _strongest(sums[row], largest[:, row].tolist(), values[:, row].tolist())
+        for row in range(len(slate))
+    ]
     return sources, reasons
 
 
@@ -109,23 +114,22 @@ def date_of(micros: int) -> str:
 
 def _parts(
     catalogue: Catalogue, user: History, blending: Blending, scales: Doubles, slate: Integers
-) -> tuple[Doubles, Doubles, Doubles]:
-    """(k, entries) for history, neighbours and als: what each past item adds to each score."""
-    shape = (len(slate), len(user.items))
-    history, neighbours, als = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+) -> Doubles:
+    """(3, k, entries) for history, neighbours, als: what each past item adds to each score."""
+    parts = np.zeros((POPULARITY, len(slate), len(user.items)))
     if scales[HISTORY] > 0.0:
         row, entry = np.nonzero(slate[:, None] == user.items[None, :])
-        history[row, entry] = np.maximum(user.history[entry], 0.0) * scales[HISTORY]
+        parts[HISTORY, row, entry] = np.maximum(user.history[entry], 0.0) * scales[HISTORY]
     if scales[NEIGHBOURS] > 0.0:
         row_of = np.full(len(catalogue), -1)
         row_of[slate] = np.arange(len(slate))
         entries, items, strength = neighbour_entries(catalogue, user)
         in_slate = row_of[items] >= 0
         at = (row_of[items[in_slate]], entries[in_slate])
-        np.add.at(neighbours, at, strength[in_slate] * scales[NEIGHBOURS])
+        np.add.at(parts[NEIGHBOURS], at, strength[in_slate] * scales[NEIGHBOURS])
     if scales[ALS] > 0.0:
         entries = blending.learned(catalogue, user)
-        als[:, entries] = scales[ALS] * contributions(
+        parts[ALS][:, entries] = scales[ALS] * contributions(
             catalogue.factors,
             user.items[entries],
             user.confidence[entries],
@@ -134,28 +138,23 @@ def _parts(
             blending.regularization,
             slate,
         )
-    return history, neighbours, als
+    return parts
 
 
-def _strongest(sums: Doubles, parts: list[Doubles]) -> list[Reason]:
-    """The largest parts of one item's score."""
-    found = []
+def _strongest(sums: Doubles, entries: list[list[int]], values: list[list[float]]) -> list[Reason]:
+    """The largest parts of one item's score, from each source's largest."""
+    found = [
+        Reason(source, entry, contribution)
+        for source in (HISTORY, NEIGHBOURS, ALS)
+        # A source that adds nothing up can't be a reason, whatever its parts.
+        if sums[source] > 0.0
+        for entry, contribution in zip(entries[source], values[source], strict=True)
+        if contribution > 0.0
+    ]
     if sums[POPULARITY] > 0.0:
         found.append(Reason(POPULARITY, None, float(sums[POPULARITY])))
-    for source, part in enumerate(parts):
-        # A source that adds nothing up can't be a reason, whatever its parts.
-        if sums[source] <= 0.0:
-            continue
-        for entry in top_n(np.where(part > 0.0, part, -np.inf), MOST_REASONS):
-            contribution = float(significant_array(part[entry]))
-            found.append(Reason(source, int(entry), contribution))
     found.sort(key=lambda reason: (-reason.contribution, reason.source, reason.entry or 0))
-    cited: set[int] = set()
-    chosen = []
+    chosen: dict[int | None, Reason] = {}
     for reason in found:
-        if reason.entry is not None and reason.entry in cited:
-            continue
-        if reason.entry is not None:
-            cited.add(reason.entry)
-        chosen.append(reason)
-    return chosen[:MOST_REASONS] or [Reason(POPULARITY, None, 0.0)]
+        chosen.setdefault(reason.entry, reason)
+    return list(chosen.values())[:MOST_REASONS] or [Reason(POPULARITY, None, 0.0)]
