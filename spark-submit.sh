@@ -148,11 +148,11 @@ fetch_jars() { # Delta's jars, through Spark's own resolver; what Spark brings i
   package=$(PYTHONPATH=lib "$python" -c 'from ebb.session import delta_package as p; print(p())')
   rm -rf .ebb/ivy/jars
   echo 'pass' >.ebb/nothing.py
-  .venv/bin/spark-submit --master 'local[1]' --packages "$package" \
+  PYSPARK_PYTHON=$python .venv/bin/spark-submit --master 'local[1]' --packages "$package" \
     --conf "spark.jars.ivy=$home/.ebb/ivy" --conf "spark.jars.excludes=$brought_by_spark" \
     .ebb/nothing.py
 }
-brought_by_spark='org.apache.hadoop:*,org.apache.parquet:*,org.apache.logging.log4j:*,org.slf4j:*'
+brought_by_spark='org.apache.hadoop:*,org.apache.parquet:*,org.apache.logging.log4j:*,org.slf4j:*,com.fasterxml.jackson.core:*,org.roaringbitmap:*,com.google.code.findbugs:*'
 
 set_up() { # set_up EXTRA (run or test): quick where nothing changed
   local extra=$1 stamp
@@ -282,7 +282,7 @@ run_job() { # run_job JOB ARGUMENTS… [-- OPTIONS OF SPARK-SUBMIT…]
     shift
   done
   if [ -n "$cluster" ]; then # the driver runs elsewhere: it gets the configuration by --files
-    exec .venv/bin/spark-submit --name "ebb $job" --jars "$jars" --py-files "$pyfiles" \
+    PYSPARK_DRIVER_PYTHON=$python exec .venv/bin/spark-submit --name "ebb $job" --jars "$jars" --py-files "$pyfiles" \
       --files "$conf${files:+,$files}" ${options[@]+"${options[@]}"} \
       "jobs/$job.py" ${arguments[@]+"${arguments[@]}"} --conf "$(basename "$conf")"
   fi

@@ -64,7 +64,7 @@ def _text(error: BaseException) -> str:
 
 
 def _short(text: str) -> str:
-    flat = " ".join(text.split()).rstrip(".")
+    flat = re.sub(r"\s*SQLSTATE: \w+.*", "", " ".join(text.split())).rstrip(".")
     return flat if len(flat) <= _LONGEST else f"{flat[: _LONGEST - 1]}…"
 
 

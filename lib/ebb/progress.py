@@ -99,10 +99,11 @@ class Progress:
         try:
             with self._alive(step, indent):
                 yield step
-        except BaseException:
+        except BaseException as error:
             if self.failed is None:
                 self.failed = name
-            self.say(f"{indent}{name} … failed after {step.elapsed}")
+            how = "failed" if isinstance(error, Exception) else "stopped"
+            self.say(f"{indent}{name} … {how} after {step.elapsed}")
             raise
         else:
             step.seconds = time.monotonic() - step.started

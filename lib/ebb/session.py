@@ -6,6 +6,7 @@ Never keeps a session: callers hold it. What the user says wins: `spark-submit -
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -22,6 +23,7 @@ from pyspark.sql import SparkSession
 
 from ebb.config import Spark
 from ebb.errors import ConfigError, RunError
+from ebb.failures import cause
 
 _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
@@ -69,7 +71,9 @@ def start_session(app_name: str, settings: Spark, verbose: bool = False) -> Spar
     try:
         spark = SparkSession.builder.config(conf=conf).getOrCreate()
     except Exception as error:
-        raise RunError(f"Spark did not start: {_first_line(error)}") from error
+        raise RunError(f"Spark did not start: {cause(error)}") from error
+    if not verbose:
+        _silence_pyspark()
     spark.sparkContext.setLogLevel("INFO" if verbose else "ERROR")
     return spark
 
@@ -194,5 +198,11 @@ class _Relay(threading.Thread):
                 sys.stderr.flush()
 
 
-def _first_line(error: BaseException) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _silence_pyspark() -> None:
+    """PySpark logs exceptions that it raises too, stack trace and all: once is enough."""
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL + 1)
+    logging.getLogger().addFilter(_is_not_py4j)
+
+
+def _is_not_py4j(record: logging.LogRecord) -> bool:
+    return not record.pathname.endswith(("java_gateway.py", "clientserver.py"))
