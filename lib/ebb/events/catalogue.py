@@ -68,7 +68,7 @@ def ingest_items(tables: Tables, config: Config, as_of: datetime) -> Catalogue:
         judged.unpersist()
 
 
-def items_at(items: DataFrame, as_of: datetime) -> DataFrame:
+def versions_at(items: DataFrame, as_of: datetime) -> DataFrame:
     """The item versions known at `as_of`: at most one row an item."""
     until = F.col("valid_to").isNull() | (F.col("valid_to") >= F.lit(as_of))
     return items.where((F.col("valid_from") < F.lit(as_of)) & until)

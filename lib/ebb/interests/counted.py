@@ -62,12 +62,13 @@ def counted(events: DataFrame, settings: Events, as_of: datetime) -> DataFrame:
     stacked = known.withColumn("stack", _stack(cancelled_by))
     is_cancel = F.col("event_type").isin(sorted(set(cancelled_by.values())))
     # Few (user, item) ever see a cancellation: only those pay for the ordering.
-    pairs = stacked.where(is_cancel).select(*_PAIR, F.lit(True).alias("has_cancel")).distinct()
-    marked = stacked.join(pairs, on=_same_pair(stacked, pairs), how="left").select(
-        *(stacked[c] for c in stacked.columns), "has_cancel"
-    )
-    plain = marked.where(F.col("has_cancel").isNull())
-    netted = _net(marked.where("has_cancel"), settings.types, is_cancel)
+    theirs = [F.col(name).alias(f"cancelled_{name}") for name in _PAIR]
+    pairs = stacked.where(is_cancel).select(*theirs).distinct()
+    same = [F.col(name).eqNullSafe(F.col(f"cancelled_{name}")) for name in _PAIR]
+    marked = stacked.join(pairs, on=same, how="left")
+    has_cancel = F.col("cancelled_user_id").isNotNull()
+    plain = marked.where(~has_cancel)
+    netted = _net(marked.where(has_cancel), settings.types, is_cancel)
     return plain.select(*COLUMNS).unionByName(netted.select(*COLUMNS))
 
 
@@ -82,16 +83,6 @@ def _stack(cancelled_by: Mapping[str, str]) -> Column:
             F.col("event_type").isin(target, canceller), F.lit(canceller)
         ).otherwise(stack)
     return stack
-
-
-def _same_pair(left: DataFrame, right: DataFrame) -> Column:
-    same_order = left["order_id"].eqNullSafe(right["order_id"])
-    return (
-        (left["user_id"] == right["user_id"])
-        & (left["item_id"] == right["item_id"])
-        & same_order
-        & (left["stack"] == right["stack"])
-    )
 
 
 def _net(events: DataFrame, types: Mapping[str, EventType], is_cancel: Column) -> DataFrame:

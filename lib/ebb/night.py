@@ -1,0 +1,361 @@
+"""The night, one function a box: ingest, interests, train, recommend, hot list, evaluate.
+
+Each reads what it needs from the tables, writes its own, and is skipped when that is there
+already, so that a rerun after a crash goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ebb.config import Blend
+from ebb.context import Night
+from ebb.durations import format_instant
+from ebb.errors import RunError
+from ebb.evaluate.slates import evaluate_slates, labels_after
+from ebb.events.catalogue import ingest_items, versions_at
+from ebb.events.ingest import Intake, ingest_events
+from ebb.events.users import ingest_users
+from ebb.events.world import make_world, world_exists
+from ebb.interests.counted import counted
+from ebb.interests.snapshot import interests_from_events
+from ebb.models.popularity import popularity
+from ebb.models.train import train_models
+from ebb.recommend.eligible import eligible_items, items_at, repeat_allowed, users_to_score
+from ebb.recommend.hot_list import hot_list
+from ebb.recommend.slates import make_slates
+from ebb.schema import (
+    EVALUATIONS,
+    EVENTS,
+    HOT_LIST,
+    INTERESTS,
+    ITEM_FACTORS,
+    ITEMS,
+    MODELS,
+    NEIGHBOURS,
+    RECOMMENDATIONS,
+    USERS,
+    Table,
+)
+from ebb.steps import Outcome, RunLog, StepRun, logged, run_step, stamp_for
+from ebb.summary import NightSummary, print_queries, print_summary
+from ebb.tables import Commit, Stamp
+
+_INTERESTS = ("events", "items", "interests")
+_TRAIN = ("events", "items", "train", "recommend")
+_RECOMMEND = ("events", "items", "users", "train", "recommend")
+_HOT_LIST = ("events", "items", "recommend", "hot_list")
+_EVALUATE = ("events", "items", "users", "recommend", "evaluate")
+
+
+def nightly(night: Night) -> None:
+    """Run every box of the night and print what came of it."""
+    started = time.monotonic()
+    with _log(night) as log:
+        intake = _ingest(night, log)
+        outcomes = [
+            _interests(night, log),
+            _train(night, log),
+            _recommend(night, log),
+            _hot_list(night, log),
+            _evaluate(night, log),
+        ]
+    ran = any(outcome and outcome.run for outcome in outcomes)
+    print_summary(NightSummary.of(night, intake, ran, time.monotonic() - started))
+    if ran:
+        print_queries(night.tables, format_instant(night.as_of))
+
+
+def backfill(night: Night, start: datetime, end: datetime, every: timedelta) -> None:
+    """Run the nights of `start`, `start` + `every`, … up to and including `end`."""
+    as_of = start
+    while as_of <= end:
+        night.progress.say(f"night of {format_instant(as_of)}")
+        nightly(replace(night, as_of=as_of))
+        as_of += every
+
+
+def ingest(night: Night) -> None:
+    """Take in what has landed."""
+    with _log(night) as log:
+        _ingest(night, log)
+
+
+def interests(night: Night) -> None:
+    """Compute the interests of the night."""
+    with _log(night) as log:
+        _interests(night, log)
+
+
+def train(night: Night) -> None:
+    """Fit the models of the night."""
+    with _log(night) as log:
+        _train(night, log)
+
+
+def recommend(night: Night) -> None:
+    """Make the slates and the hot list of the night."""
+    with _log(night) as log:
+        _recommend(night, log)
+        _hot_list(night, log)
+
+
+def evaluate(night: Night) -> None:
+    """Judge the slates of the night before by what users did until as_of."""
+    with _log(night) as log:
+        _evaluate(night, log)
+
+
+@contextmanager
+def _log(night: Night) -> Iterator[RunLog]:
+    log = RunLog(night)
+    try:
+        yield log
+    finally:
+        log.write()
+
+
+# --------------------------------------------------------------------------- the boxes
+def _ingest(night: Night, log: RunLog) -> Intake:
+    _make_world(night, log)
+    found: list[Intake] = []
+
+    def work() -> StepRun:
+        intake = ingest_events(night.tables, night.config)
+        items = ingest_items(night.tables, night.config, night.as_of)
+        users = ingest_users(night.tables, night.config, again=intake.again is not None)
+        found.append(intake)
+        rows = {
+            **intake.counts(),
+            "items read": items.read,
+            "items quarantined": items.refused,
+            "users read": users.users,
+            "users quarantined": users.refused,
+        }
+        remark = (
+            f"{intake.read:,} rows read, {intake.inserted:,} inserted, "
+            f"{intake.repeated:,} repeated, {intake.quarantined:,} quarantined"
+            if intake.files
+            else "no new files"
+        )
+        if intake.again:
+            remark += f"; everything was read again, since {intake.again}"
+        return StepRun(rows, remark)
+
+    stamp = Stamp("ingest", night.as_of, night.config.fingerprint("events"))
+    logged(night, log, stamp, "", work)
+    if not found[0].files:
+        log.rows.pop()
+    return found[0]
+
+
+def _make_world(night: Night, log: RunLog) -> None:
+    world = night.config.world
+    if world is None or world_exists(night.spark, world.landing):
+        return
+
+    def work() -> StepRun:
+        make_world(night.spark, world, night.tables)
+        return StepRun(remark=f"{world.users:,} users, {world.days} days, in {world.landing}")
+
+    logged(night, log, Stamp("demo world", night.as_of, ""), "the landing folder was empty", work)
+
+
+def _interests(night: Night, log: RunLog) -> Outcome:
+    config, tables = night.config, night.tables
+
+    def work(stamp: Stamp) -> StepRun:
+        versions = versions_at(tables.read(ITEMS), night.as_of)
+        rows = interests_from_events(
+            _counted(night), versions, config.facets, config.interests, night.as_of
+        )
+        commit = tables.write_slice(INTERESTS, rows, stamp)
+        return StepRun({"interests": commit.rows_written}, f"{commit.rows_written:,} rows")
+
+    inputs = _versions(night, EVENTS, ITEMS)
+    return run_step(night, log, INTERESTS, stamp_for(night, "interests", _INTERESTS, inputs), work)
+
+
+def _train(night: Night, log: RunLog) -> Outcome:
+    tables = night.tables
+
+    def work(stamp: Stamp) -> StepRun:
+        models = train_models(_counted(night), night.as_of, night.config, stamp.inputs)
+        try:
+            for table, rows in ((NEIGHBOURS, models.neighbours), (ITEM_FACTORS, models.item_factors)):
+                fitted = night.spark.createDataFrame([], table.schema) if rows is None else rows
+                tables.write_slice(table, fitted, stamp)
+            # The registry comes last: its commit says that the models are all there.
+            commit = tables.write_slice(MODELS, models.registry, stamp)
+        finally:
+            models.release()
+        return StepRun({"models": commit.rows_written}, f"{commit.rows_written} models")
+
+    inputs = _versions(night, EVENTS, ITEMS)
+    return run_step(night, log, MODELS, stamp_for(night, "train", _TRAIN, inputs), work)
+
+
+def _recommend(night: Night, log: RunLog) -> Outcome:
+    tables, settings = night.tables, night.config.recommend
+    inputs = _versions(night, EVENTS, ITEMS, USERS)
+    inputs["models"] = _made_by(night, MODELS, "train").version
+
+    def work(stamp: Stamp) -> StepRun:
+        events = _counted(night)
+        repeats = repeat_allowed(events, night.as_of, settings)
+        models = tables.read_slice(MODELS, night.as_of)
+        version = models.agg(F.max("version")).first()
+        slates = make_slates(
+            events,
+            users_to_score(tables.read(USERS), events, night.as_of, settings),
+            items_at(tables.read(ITEMS), events, night.as_of, settings.block),
+            popularity(events, night.as_of, settings.popularity.half_life),
+            night.as_of,
+            settings,
+            night.config.train,
+            repeat=repeats.allowed,
+            neighbours=tables.read_slice(NEIGHBOURS, night.as_of),
+            item_factors=tables.read_slice(ITEM_FACTORS, night.as_of),
+            model_version=(version[0] if version else None) or "none",
+        )
+        facts = {**stamp.facts, "repeat": repeats.allowed, "repeat_share": repeats.share}
+        commit = tables.write_slice(RECOMMENDATIONS, slates, replace(stamp, facts=facts))
+        shown = "allowed" if repeats.allowed else "left out"
+        why = f" ({repeats.share:.0%} of recent takes were)" if repeats.share is not None else ""
+        return StepRun(
+            {"recommendations": commit.rows_written},
+            f"{commit.rows_written:,} rows; repeats are {shown}{why}",
+        )
+
+    stamp = stamp_for(night, "recommend", _RECOMMEND, inputs)
+    return run_step(night, log, RECOMMENDATIONS, stamp, work)
+
+
+def _hot_list(night: Night, log: RunLog) -> Outcome:
+    tables, settings = night.tables, night.config.recommend
+
+    def work(stamp: Stamp) -> StepRun:
+        events = _counted(night)
+        eligible = eligible_items(tables.read(ITEMS), events, night.as_of, settings.block)
+        rows = hot_list(events, eligible, night.as_of, night.config.hot_list, settings)
+        listed = rows.withColumn("as_of", F.lit(night.as_of))
+        commit = tables.write_slice(HOT_LIST, listed, stamp)
+        return StepRun({"hot list": commit.rows_written}, f"{commit.rows_written:,} rows")
+
+    inputs = _versions(night, EVENTS, ITEMS)
+    return run_step(night, log, HOT_LIST, stamp_for(night, "hot list", _HOT_LIST, inputs), work)
+
+
+def _evaluate(night: Night, log: RunLog) -> Outcome | None:
+    judged = _slates_before(night)
+    if judged is None:
+        night.progress.say("evaluate … no slates of an earlier as_of yet")
+        return None
+    return _evaluate_slates(replace(night, as_of=judged.as_of), log, judged, until=night.as_of)
+
+
+@dataclass(frozen=True)
+class _EarlierSlates:
+    """Slates of a night before: their as_of, the version of their commit, whether they repeat."""
+
+    as_of: datetime
+    version: int
+    repeat: bool
+
+
+def _slates_before(night: Night) -> _EarlierSlates | None:
+    """The slates of the latest as_of before the night's."""
+    best: _EarlierSlates | None = None
+    for commit in night.tables.history(RECOMMENDATIONS):
+        stamp = commit.stamp
+        if stamp is None or stamp.as_of is None or stamp.as_of >= night.as_of:
+            continue
+        # History is newest first: of one as_of, the first met is the one that stands.
+        if best is None or stamp.as_of > best.as_of:
+            best = _EarlierSlates(stamp.as_of, commit.version, bool(stamp.facts.get("repeat")))
+    return best
+
+
+def _evaluate_slates(
+    before: Night, log: RunLog, judged: _EarlierSlates, until: datetime
+) -> Outcome:
+    """Judge the slates of `before`'s as_of, beside flat popularity's, by the label window."""
+    tables, config = before.tables, before.config
+    end = min(until, before.as_of + config.evaluate.horizon)
+
+    def work(stamp: Stamp) -> StepRun:
+        known = _counted(before)
+        users = users_to_score(tables.read(USERS), known, before.as_of, config.recommend)
+        items = items_at(tables.read(ITEMS), known, before.as_of, config.recommend.block)
+        eligible = items.where("eligible").count()
+        had = None if judged.repeat else known.select("user_id", "item_id").distinct()
+        then = counted(tables.read(EVENTS), config.events, end)
+        labels = labels_after(then, before.as_of, end, had).join(
+            users, on="user_id", how="left_semi"
+        )
+        models = {
+            "ebb": tables.read_slice(RECOMMENDATIONS, before.as_of),
+            "popularity": _popularity_slates(before, known, users, items, repeat=judged.repeat),
+        }
+        rows = _evaluation_rows(models, labels.persist(), config.recommend.n, eligible, end)
+        as_of = F.lit(before.as_of).alias("as_of")
+        commit = tables.write_slice(EVALUATIONS, rows.select(as_of, "*"), stamp)
+        labels.unpersist()
+        return StepRun({"evaluations": commit.rows_written}, f"slates of {stamp.as_of:%Y-%m-%d}")
+
+    inputs = {"recommendations": judged.version, **_versions(replace(before, as_of=end), EVENTS)}
+    stamp = stamp_for(before, "evaluate", _EVALUATE, inputs)
+    return run_step(before, log, EVALUATIONS, stamp, work)
+
+
+def _popularity_slates(
+    night: Night, events: DataFrame, users: DataFrame, items: DataFrame, *, repeat: bool
+) -> DataFrame:
+    """What everybody would have been shown by plain popularity, under the same rules."""
+    alone = Blend(history=0, neighbours=0, als=0, popularity=1)
+    settings = night.config.recommend.model_copy(update={"blend": alone})
+    flat = popularity(events, night.as_of, None)
+    return make_slates(
+        *(events, users, items, flat, night.as_of, settings, night.config.train),
+        repeat=repeat,
+        model_version="none",
+    )
+
+
+def _evaluation_rows(
+    models: dict[str, DataFrame], labels: DataFrame, n: int, eligible: int, until: datetime
+) -> DataFrame:
+    scored = [
+        evaluate_slates(slates, labels, n, eligible).withColumn("model", F.lit(name))
+        for name, slates in models.items()
+    ]
+    both = scored[0].unionByName(scored[1])
+    return both.withColumns({"slice": F.lit("all"), "label_until": F.lit(until)})
+
+
+# --------------------------------------------------------------------------- shared
+def _counted(night: Night) -> DataFrame:
+    return counted(night.tables.read(EVENTS), night.config.events, night.as_of)
+
+
+def _versions(night: Night, *tables: Table) -> dict[str, int]:
+    """Of each table, the version that last changed anything known before as_of."""
+    return {table.name: night.tables.version_before(table, night.as_of) for table in tables}
+
+
+def _made_by(night: Night, table: Table, step: str) -> Commit:
+    commit = night.tables.commit_of(table, step, night.as_of)
+    if commit is None:
+        as_of = format_instant(night.as_of)
+        raise RunError(
+            f"there is no {table.name} as of {as_of} under {night.tables.root}; "
+            f"run: ./spark-submit.sh {step} --as-of {as_of}"
+        )
+    return commit
