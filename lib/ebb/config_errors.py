@@ -87,7 +87,7 @@ def _sentence(path: Path, group: list[_Mistake], model: type[BaseModel], documen
         )
     if first.type == "extra_forbidden":
         names = sorted(_fields(path[:-1], model, document))
-        near = _near(str(path[-1]), names)
+        near = _near(str(path[-1]), names, cutoff=0.75)
         known = near or f", expected {_one_of(names)}"
         return f"{where}: {key} is not a setting{known}"
     if first.type == "value_error":

@@ -85,6 +85,7 @@ class Document:
                 here[element] = value
             elif isinstance(element, str) and here.get(element) is None:
                 here[element] = {}
+                self.options[path[: depth + 1]] = option
             here = here[element]
         for known in [p for p in self.lines if p[: len(path)] == path]:
             del self.lines[known]
