@@ -143,10 +143,8 @@ def _one_of(names: Iterable[str]) -> str:
     return listed[0] if len(listed) == 1 else f"one of {', '.join(listed)}"
 
 
-def _near(given: Any, names: Iterable[str]) -> str:
-    close = (
-        get_close_matches(given, list(names), n=1, cutoff=0.75) if isinstance(given, str) else []
-    )
+def _near(given: Any, names: Iterable[str], cutoff: float = 0.6) -> str:
+    close = get_close_matches(given, list(names), 1, cutoff) if isinstance(given, str) else []
     return f"; did you mean {close[0]}?" if close else ""
 
 
