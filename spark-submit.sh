@@ -58,16 +58,19 @@ java_version() { # of the given java, e.g. 17; 0 where it doesn't run
   echo "${line:-0}"
 }
 
-find_java() { # sets JAVA_HOME to a Java that Spark runs on
-  local found java version seen=""
+find_java() { # sees to it that JAVA_HOME or else the path leads to a Java that Spark runs on
+  local java version seen=""
   for java in "${JAVA_HOME:+$JAVA_HOME/bin/java}" "$(command -v java || true)" \
     /usr/lib/jvm/*/bin/java /Library/Java/JavaVirtualMachines/*/Contents/Home/bin/java \
     /opt/homebrew/opt/openjdk*/bin/java /usr/local/opt/openjdk*/bin/java; do
     [ -x "$java" ] || continue
     version=$(java_version "$java")
     if [ "$version" -ge 17 ]; then
-      found=$("$java" -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.home = //p')
-      export JAVA_HOME=$found
+      case $java in
+        "${JAVA_HOME:-none}"/*) ;;
+        "$(command -v java || true)") unset JAVA_HOME ;;
+        *) export JAVA_HOME=${java%/bin/java} ;;
+      esac
       return
     fi
     seen="$seen $java is Java $version;"
@@ -322,6 +325,9 @@ environment() { # what every process started from here should see
   # Java takes file names in the locale's letters, and cron has no locale.
   [ "$(locale charmap 2>/dev/null)" = UTF-8 ] || export LC_ALL=C.UTF-8
 }
+
+# Tests read the functions above without running anything.
+[ "${BASH_SOURCE[0]}" = "$0" ] || return 0
 
 case ${1:-} in
   "") usage >&2; exit 2 ;;
