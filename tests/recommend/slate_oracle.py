@@ -161,7 +161,10 @@ def oracle(
                 )
                 for i in allowed
             },
-            "als": als_scores(world, liked, allowed, train),
+            "als": {
+                i: sum(parts.values())
+                for i, parts in als_parts(world, liked, allowed, train).items()
+            },
             "popularity": {i: max(0.0, world.popular.get(i, 0.0)) for i in allowed},
         }
         slates[user] = {i: {} for i in allowed}
@@ -174,23 +177,25 @@ def oracle(
     return slates
 
 
-def als_scores(
+def als_parts(
     world: SmallWorld, liked: dict[str, Past], allowed: list[str], train: Train
-) -> dict[str, float]:
+) -> dict[str, dict[str, float]]:
+    """item to past item to what that past item adds to the item's raw score."""
     rated = {
         i: p.confidence
         for i, p in liked.items()
         if i in world.factors and p.confidence >= train.floor
     }
-    scores = dict.fromkeys(allowed, 0.0)
-    if not rated:
-        return scores
+    parts: dict[str, dict[str, float]] = {i: {} for i in allowed}
     y = {i: np.array(v) for i, v in world.factors.items()}
+    if not rated:
+        return parts
     matrix = sum(np.outer(v, v) for v in y.values())
     matrix = matrix + train.regularization * len(rated) * np.eye(len(matrix))
     matrix = matrix + sum(train.alpha * r * np.outer(y[i], y[i]) for i, r in rated.items())
-    vector = np.linalg.solve(matrix, sum((1 + train.alpha * r) * y[i] for i, r in rated.items()))
-    for i in allowed:
-        if i in y:
-            scores[i] = float(y[i] @ vector)
-    return scores
+    inverse = np.linalg.inv(matrix)
+    for i in set(allowed) & set(y):
+        parts[i] = {
+            j: float(y[i] @ inverse @ y[j] * (1 + train.alpha * r)) for j, r in rated.items()
+        }
+    return parts

@@ -9,10 +9,11 @@ from ebb.errors import RunError
 from ebb.recommend.reasons import COLD, FILLER
 from ebb.schema import RECOMMENDATIONS
 from ebb.tables import conform
-from recommend.slate_oracle import AS_OF, DAY, SmallWorld, oracle, pasts, random_world
+from recommend.slate_oracle import AS_OF, DAY, SmallWorld, als_parts, oracle, pasts, random_world
 
 SHELF = {item: (f"Title {item}", True) for item in "abcdef"}
-TRAIN = Train(floor=0.3)
+# Above what some pairs of the random worlds have decayed to.
+TRAIN = Train(floor=0.7)
 
 
 @pytest.mark.parametrize(("seed", "repeat"), [(1, True), (2, False), (3, True), (4, False)])
@@ -71,6 +72,14 @@ def test_reasons_cite_only_the_users_own_past_that_added_to_the_score(spark, see
                 else:
                     title = world.items[reason["item_id"]][0] or reason["item_id"]
                     assert f"you took {title} on {day}." in reason["sentence"]
+                if reason["source"] == "als":
+                    liked = {i: p for i, p in own[user].items() if min(p.net, p.history) > 0}
+                    added = als_parts(world, liked, list(parts[user]), TRAIN)
+                    share = added[row["item_id"]][reason["item_id"]] / sum(
+                        added[row["item_id"]].values()
+                    )
+                    whole = parts[user][row["item_id"]]["als"]
+                    assert reason["contribution"] == pytest.approx(share * whole, rel=1e-4)
                 if reason["source"] == "neighbours":
                     assert (reason["item_id"], row["item_id"]) in world.neighbours
     assert seen_sources == {"neighbours", "als", "popularity"} | ({"history"} if repeat else set())
