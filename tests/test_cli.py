@@ -172,6 +172,12 @@ def test_a_job_is_handed_its_night(live: Stage, tmp_path: Path) -> None:
     assert len(night.run_id) == 32
 
 
+def test_a_relative_root_is_made_absolute(live: Stage) -> None:
+    live.run("--root", "tables/of mine")
+    root = live.nights[0].tables.root
+    assert root.startswith("/") and root.endswith("/tables/of mine")
+
+
 def test_each_call_has_a_run_id_of_its_own(live: Stage) -> None:
     live.run()
     live.run()

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from ebb import session
 from ebb.config import Spark
-from ebb.session import start_session
+from ebb.session import absolute, start_session
 from ebb.tables import Tables
 
 
@@ -43,6 +43,11 @@ def test_a_small_table_is_not_cut_into_200_tasks(spark: SparkSession) -> None:
 
 def test_a_session_that_runs_is_used_again(spark: SparkSession) -> None:
     assert start_session("another", Spark()).sparkContext is spark.sparkContext
+
+
+@pytest.mark.parametrize("uri", ["/a b/c", "s3a://bucket/x", "file:///x", "hdfs://h/x"])
+def test_a_whole_name_stays_as_it_is(spark: SparkSession, uri: str) -> None:
+    assert absolute(spark, uri) == uri
 
 
 @pytest.mark.parametrize(

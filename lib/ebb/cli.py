@@ -25,7 +25,7 @@ from ebb.durations import parse_duration, parse_instant
 from ebb.errors import ConfigError, EbbError
 from ebb.failures import one_sentence
 from ebb.progress import Progress
-from ebb.session import start_session, stop_session
+from ebb.session import absolute, start_session, stop_session
 from ebb.tables import Tables
 
 _DEFAULT_CONF = "conf/local.yaml"
@@ -112,7 +112,7 @@ def _run(
     try:
         with progress.step("start Spark"):
             spark = start_session(f"ebb {name}", config.spark, options.verbose)
-        tables = Tables(spark, config.root)
+        tables = Tables(spark, absolute(spark, config.root))
         rerun = getattr(options, "rerun", False)
         job(Night(spark, tables, config, as_of, progress, name, uuid.uuid4().hex, rerun))
         return 0

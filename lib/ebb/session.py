@@ -16,6 +16,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import urlsplit
 
 from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
@@ -76,6 +77,18 @@ def start_session(app_name: str, settings: Spark, verbose: bool = False) -> Spar
         _silence_pyspark()
     spark.sparkContext.setLogLevel("INFO" if verbose else "ERROR")
     return spark
+
+
+def absolute(spark: SparkSession, uri: str) -> str:
+    """A folder's whole name: what is relative begins where Hadoop's default file system says.
+
+    A name on this machine stays without a scheme, as readers without Spark like it.
+    """
+    if urlsplit(uri).scheme:
+        return uri
+    path = spark._jvm.org.apache.hadoop.fs.Path(uri)  # type: ignore[union-attr]
+    home = path.getFileSystem(spark._jsc.hadoopConfiguration())
+    return str(home.makeQualified(path).toString()).removeprefix("file:")
 
 
 def stop_session(spark: SparkSession) -> None:
