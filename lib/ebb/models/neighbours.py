@@ -91,10 +91,10 @@ def _nearest(
     two = F.broadcast(norms.select(F.col("item").alias("other"), F.col("norm").alias("other_norm")))
     cosine = F.col("dot") / (F.col("norm") * F.col("other_norm") + F.lit(settings.shrinkage))
     similar = (
-        dots.join(one, on="item", how="inner")
+        dots.where(F.col("dot") > 0)  # 0 where the product underflows
+        .join(one, on="item", how="inner")
         .join(two, on="other", how="inner")
         .select("item", "other", significant(cosine).alias("similarity"))
-        .where(F.col("similarity") > 0)
     )
     both_ways = similar.select(
         F.inline(

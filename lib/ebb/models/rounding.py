@@ -43,9 +43,9 @@ def significant(column: Column, digits: int = DIGITS) -> Column:
     leap = F.get(F.array(*map(F.lit, _LEAPS)), (size / F.lit(_EXACT)).cast("int"))
     power = F.pow(F.lit(10.0), size % F.lit(_EXACT)) * leap
     rounded = F.when(k >= 0, F.rint(x * power) / power).otherwise(F.rint(x / power) * power)
-    is_plain = (x != 0.0) & (F.abs(x) < F.lit(float("inf")))
+    # The logarithm of zero is null. One coalesce, so that Spark computes k and power once a row.
     # Adding 0.0 turns minus zero, which would order and print apart, into zero.
-    return F.when(is_plain, rounded).otherwise(x) + F.lit(0.0)
+    return F.coalesce(rounded, x) + F.lit(0.0)
 
 
 def significant_array(values: npt.ArrayLike, digits: int = DIGITS) -> npt.NDArray[np.float64]:
