@@ -29,7 +29,9 @@ from ebb.failures import cause
 _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 # What Java prints about itself before any logging is set up; log lines never begin like this.
-_JAVA_NOISE = re.compile(r"WARNING: |Picked up |OpenJDK 64-Bit Server VM warning: ")
+_JAVA_NOISE = re.compile(
+    r"WARNING: |Picked up |OpenJDK 64-Bit Server VM warning: |netlib-(blas|lapack|arpack): JNI_OnLoad"
+)
 
 
 def delta_package() -> str:
