@@ -3,7 +3,7 @@
 import sys
 
 from ebb.cli import run_job
-from ebb.night import show
+from ebb.show import show
 
 if __name__ == "__main__":
     sys.exit(run_job("show", show, __doc__))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -88,8 +89,11 @@ def test_the_help_of_each_job_has_an_example(stage: Stage, name: str) -> None:
 
 
 def test_there_is_a_file_for_each_job_and_nothing_else() -> None:
-    files = (Path(__file__).parents[1] / "jobs").glob("*.py")
+    files = list((Path(__file__).parents[1] / "jobs").glob("*.py"))
     assert {file.stem for file in files} == set(cli._EXAMPLES)
+    for file in files:
+        assert "__main__" in file.read_text()
+        runpy.run_path(str(file), run_name="imported")  # its imports are there
 
 
 def test_show_config_prints_the_configuration_and_starts_nothing(stage: Stage) -> None:

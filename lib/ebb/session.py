@@ -30,7 +30,7 @@ _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 # What Java prints about itself before any logging is set up; log lines never begin like this.
 _JAVA_NOISE = re.compile(
-    r"WARNING: |Picked up |OpenJDK 64-Bit Server VM warning: |netlib-(blas|lapack|arpack): JNI_OnLoad"
+    r"WARNING: |Picked up |OpenJDK 64-Bit Server VM warning: |netlib-\w+: JNI_OnLoad"
 )
 
 
