@@ -1,0 +1,73 @@
+"""A tiny shop for tests: a landing folder that a test fills line by line, and its configuration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ebb.config import Config
+from ebb.tables import Tables
+
+TYPES: dict[str, Any] = {
+    "view": {"weight": 1},
+    "buy": {"weight": 2, "value": {"transform": "log1p"}},
+    "search": {"weight": 1, "itemless": True},
+    "return": {"effect": "cancel", "cancels": ["buy"]},
+    "dislike": {"weight": -1, "effect": "negative"},
+}
+
+
+def line(user: str | None, item: str | None, kind: str, ts: str, **more: Any) -> dict[str, Any]:
+    """One event; ts as in ``01-05 10:00`` (month, day, time of 2026) or a whole instant."""
+    instant = f"2026-{ts.replace(' ', 'T')}:00Z" if len(ts) == len("01-05 10:00") else ts
+    return {"user_id": user, "item_id": item, "event_type": kind, "ts": instant, **more}
+
+
+class Shop:
+    """A landing folder, and the configuration that reads it into `tables`."""
+
+    def __init__(self, tables: Tables, folder: Path) -> None:
+        self.tables, self.folder = tables, folder
+        (folder / "events").mkdir(parents=True)
+
+    def land(self, name: str, lines: Iterable[Mapping[str, Any] | str]) -> Path:
+        """Put a file of events (or of text that should have been some) into the folder."""
+        path = self.folder / "events" / name
+        texts = [text if isinstance(text, str) else json.dumps(text) for text in lines]
+        path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+        return path
+
+    def catalogue(self, items: Iterable[Mapping[str, Any]]) -> None:
+        path = self.folder / "items.jsonl"
+        path.write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
+
+    def config(self, **sections: Any) -> Config:
+        """The shop's configuration; sections given here are merged over it, one level deep."""
+        mapped = {"value": "value", "text": "text", "event_id": None}
+        source = {"path": str(self.folder / "events"), "format": "jsonl", "columns": mapped}
+        document: dict[str, Any] = {
+            "root": self.tables.root,
+            "events": {"sources": [source], "types": TYPES, "max_bad_share": 1.0},
+            "train": {"rank": 4, "iterations": 3},
+            "recommend": {"n": 3},
+        }
+        if (self.folder / "items.jsonl").exists():
+            columns = {
+                "title": "title",
+                "categories": "category",
+                "available": "available",
+                "attributes": {"brand": "brand"},
+            }
+            document["items"] = {
+                "path": str(self.folder / "items.jsonl"),
+                "format": "jsonl",
+                "category_path": ">",
+                "columns": columns,
+            }
+        for name, section in sections.items():
+            before = document.get(name)
+            merged = isinstance(section, dict) and isinstance(before, dict)
+            document[name] = {**before, **section} if merged else section  # type: ignore[dict-item]
+        return Config.model_validate(document)
