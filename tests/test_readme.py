@@ -18,6 +18,7 @@ from ebb.config_errors import _at
 from ebb.config_file import load_config
 from ebb.errors import ConfigError
 from ebb.events.world_truth import WORLD_ITEMS, WORLD_USERS
+from ebb.events.world_users import user_id
 from ebb.schema import ALL, HOT_LIST, INTERESTS, RECOMMENDATIONS, Table
 from ebb.tables import Stamp, Tables
 
@@ -95,6 +96,10 @@ def test_a_command_in_the_docs_is_one_that_its_job_takes(
 def test_the_commands_of_the_first_screen_are_nightly_and_test() -> None:
     first = _blocks(_README, "sh")[0]
     assert [name for name, _ in _calls(f"```sh\n{first}```")] == ["nightly", "test"]
+
+
+def test_the_readme_shows_somebody_who_is_in_the_demo_world() -> None:
+    assert set(re.findall(r"\bu0\d+\b", _README)) == {user_id(42)}
 
 
 def _options() -> set[str]:
@@ -214,12 +219,12 @@ def example_root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) 
     root = str(tmp_path_factory.mktemp("readme") / "local")
     tables = Tables(spark, root)
     interests = [
-        (_AS_OF, "u00042", "category", "Music", 3, _AS_OF, 0.75, 1, 3.0),
-        (_AS_OF, "u00042", "category", "Film", 1, _AS_OF, 0.25, 2, 1.0),
+        (_AS_OF, "u000042", "category", "Music", 3, _AS_OF, 0.75, 1, 3.0),
+        (_AS_OF, "u000042", "category", "Film", 1, _AS_OF, 0.25, 2, 1.0),
     ]
     measured = [f"{f.name} {f.dataType.simpleString()}" for f in INTERESTS.schema]
     slates = [
-        (_AS_OF, "u00042", rank, item, 0.9, source, [(source, None, None, 0.9, "Said.")], "v")
+        (_AS_OF, "u000042", rank, item, 0.9, source, [(source, None, None, 0.9, "Said.")], "v")
         for rank, item, source in [(1, "i1", "history"), (2, "i2", "popularity")]
     ]
     default = [(_AS_OF, "default", 1, "i9", 5.0, 4)]
