@@ -42,7 +42,7 @@ arguments or configuration.
 
 examples:
   $0 nightly
-  $0 show user u00042
+  $0 show user u000042
   $0 nightly --conf conf/online_retail.yaml --as-of 2011-11-20T00:00:00Z
   $0 nightly --conf conf/cluster.yaml -- --master yarn --executor-memory 8g
 TEXT
@@ -322,6 +322,10 @@ environment() { # what every process started from here should see
   unset SPARK_HOME # another Spark's: ours is in .venv
   export EBB_COMMAND=$0 PYTHONUTF8=1
   export LOG4J_CONFIGURATION_FILE=${LOG4J_CONFIGURATION_FILE:-$home/conf/log4j2.properties}
+  local name # folders named by the environment mean what they mean to the caller, too
+  for name in EBB_DATA EBB_ROOT EBB_LANDING; do
+    [ -z "${!name:-}" ] || export "$name=$(absolute "${!name}" always)"
+  done
   # Java takes file names in the locale's letters, and cron has no locale.
   [ "$(locale charmap 2>/dev/null)" = UTF-8 ] || export LC_ALL=C.UTF-8
 }

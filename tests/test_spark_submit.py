@@ -36,7 +36,7 @@ case "$1 ${2:-} ${3:-}" in
   "-P "*) exec REAL -c "
 import json, os, sys
 names = ('PYSPARK_SUBMIT_ARGS', 'PYTHONPATH', 'JAVA_HOME', 'LOG4J_CONFIGURATION_FILE',
-         'EBB_LOG_LEVEL', 'LC_ALL', 'SPARK_HOME')
+         'EBB_LOG_LEVEL', 'EBB_DATA', 'LC_ALL', 'SPARK_HOME')
 print(json.dumps({'argv': sys.argv[1:], 'cwd': os.getcwd(),
                   **{name: os.environ.get(name) for name in names}}))
 sys.exit(int(os.environ.get('EXIT', '0')))" "$@" ;;
@@ -286,6 +286,16 @@ def test_paths_mean_what_they_mean_to_the_caller(ready: Copy, tmp_path: Path) ->
         given = ready.run("nightly", *form, cwd=elsewhere).given
         assert given["argv"][2:] == ["--conf", f"{elsewhere}/my.yaml", "--root", f"{elsewhere}/out"]
         assert given["cwd"] == str(ready.home)
+
+
+@pytest.mark.parametrize(
+    ("given", "seen"), [("data", "{}/data"), ("/data", "/data"), ("s3a://b/d", "s3a://b/d")]
+)
+def test_the_data_folder_is_where_the_caller_says(
+    ready: Copy, tmp_path: Path, given: str, seen: str
+) -> None:
+    result = ready.run("nightly", cwd=tmp_path, EBB_DATA=given)
+    assert result.given["EBB_DATA"] == seen.format(tmp_path)
 
 
 def test_uris_and_shipped_configurations_stay_as_they_are(ready: Copy) -> None:

@@ -47,7 +47,7 @@ _EXAMPLES = {
     "train": ("train --set train.rank=64",),
     "recommend": ("recommend --set recommend.n=20",),
     "evaluate": ("evaluate --as-of 2026-02-26T00:00:00Z",),
-    "show": ("show user u00042", "show user 17850 --conf conf/online_retail.yaml"),
+    "show": ("show user u000042", "show user 17850 --conf conf/online_retail.yaml"),
 }
 
 
