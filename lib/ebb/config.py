@@ -16,7 +16,7 @@ from zoneinfo import available_timezones
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ebb.durations import Duration, OptionalInstant, parse_instant
-from ebb.interests.curves import Curve, Exponential, Linear, Window
+from ebb.interests.curves import Exponential, Linear, Window
 
 _EARLIEST = parse_instant("1990-01-01T00:00:00Z")
 _MEASURE_NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -26,6 +26,10 @@ RESERVED_COLUMNS = frozenset(
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+# Settings that decide whether or how fast something runs, not what comes of it.
+_WITHOUT_EFFECT: dict[str, Any] = {"events": {"max_bad_share"}, "recommend": {"memory_mb"}}
 
 
 class Section(BaseModel):
@@ -429,6 +433,8 @@ class Config(Section):
 
     def fingerprint(self, *sections: str) -> str:
         """Hash of the named sections: equal hashes mean equal results from equal input."""
-        chosen: dict[str, Any] = self.model_dump(mode="json", include=set(sections))
+        chosen: dict[str, Any] = self.model_dump(
+            mode="json", include=set(sections), exclude=_WITHOUT_EFFECT
+        )
         canonical = json.dumps(chosen, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

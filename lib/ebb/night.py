@@ -26,6 +26,7 @@ from ebb.events.users import ingest_users
 from ebb.events.world import make_world, world_exists
 from ebb.interests.counted import counted
 from ebb.interests.snapshot import interests_from_events
+from ebb.models.pairs import stored
 from ebb.models.popularity import popularity
 from ebb.models.train import train_models
 from ebb.recommend.eligible import eligible_items, items_at, repeat_allowed, users_to_score
@@ -189,7 +190,10 @@ def _train(night: Night, log: RunLog) -> Outcome:
     def work(stamp: Stamp) -> StepRun:
         models = train_models(_counted(night), night.as_of, night.config, stamp.inputs)
         try:
-            for table, rows in ((NEIGHBOURS, models.neighbours), (ITEM_FACTORS, models.item_factors)):
+            for table, rows in (
+                (NEIGHBOURS, models.neighbours),
+                (ITEM_FACTORS, models.item_factors),
+            ):
                 fitted = night.spark.createDataFrame([], table.schema) if rows is None else rows
                 tables.write_slice(table, fitted, stamp)
             # The registry comes last: its commit says that the models are all there.
@@ -208,7 +212,10 @@ def _recommend(night: Night, log: RunLog) -> Outcome:
     inputs["models"] = _made_by(night, MODELS, "train").version
 
     def work(stamp: Stamp) -> StepRun:
-        events = _counted(night)
+        with stored(_counted(night)) as events:
+            return slates_of(events, stamp)
+
+    def slates_of(events: DataFrame, stamp: Stamp) -> StepRun:
         repeats = repeat_allowed(events, night.as_of, settings)
         models = tables.read_slice(MODELS, night.as_of)
         version = models.agg(F.max("version")).first()
@@ -291,23 +298,24 @@ def _evaluate_slates(
     end = min(until, before.as_of + config.evaluate.horizon)
 
     def work(stamp: Stamp) -> StepRun:
-        known = _counted(before)
+        with stored(_counted(before)) as known:
+            return judge(known, stamp)
+
+    def judge(known: DataFrame, stamp: Stamp) -> StepRun:
         users = users_to_score(tables.read(USERS), known, before.as_of, config.recommend)
         items = items_at(tables.read(ITEMS), known, before.as_of, config.recommend.block)
         eligible = items.where("eligible").count()
         had = None if judged.repeat else known.select("user_id", "item_id").distinct()
         then = counted(tables.read(EVENTS), config.events, end)
-        labels = labels_after(then, before.as_of, end, had).join(
-            users, on="user_id", how="left_semi"
-        )
+        labels = labels_after(then, before.as_of, end, had)
         models = {
             "ebb": tables.read_slice(RECOMMENDATIONS, before.as_of),
             "popularity": _popularity_slates(before, known, users, items, repeat=judged.repeat),
         }
-        rows = _evaluation_rows(models, labels.persist(), config.recommend.n, eligible, end)
         as_of = F.lit(before.as_of).alias("as_of")
-        commit = tables.write_slice(EVALUATIONS, rows.select(as_of, "*"), stamp)
-        labels.unpersist()
+        with stored(labels.join(users, on="user_id", how="left_semi")) as judged_by:
+            rows = _evaluation_rows(models, judged_by, config.recommend.n, eligible, end)
+            commit = tables.write_slice(EVALUATIONS, rows.select(as_of, "*"), stamp)
         return StepRun({"evaluations": commit.rows_written}, f"slates of {stamp.as_of:%Y-%m-%d}")
 
     inputs = {"recommendations": judged.version, **_versions(replace(before, as_of=end), EVENTS)}

@@ -37,10 +37,15 @@ _TS, _BOOL = T.TimestampType(), T.BooleanType()
 _STRINGS, _TEXTS = T.ArrayType(_STRING), T.MapType(_STRING, _STRING)
 
 
-def _columns(*fields: tuple[str, T.DataType, str] | tuple[str, T.DataType, str, str]) -> T.StructType:
+def _columns(
+    *fields: tuple[str, T.DataType, str] | tuple[str, T.DataType, str, str],
+) -> T.StructType:
     """(name, type, comment) is required; a fourth entry "null" lets it be empty."""
     return T.StructType(
-        [T.StructField(f[0], f[1], nullable=len(f) == 4, metadata={"comment": f[2]}) for f in fields]
+        [
+            T.StructField(f[0], f[1], nullable=len(f) == 4, metadata={"comment": f[2]})
+            for f in fields
+        ]
     )
 
 
@@ -144,7 +149,12 @@ INTERESTS = Table(
         ("key", _STRING, "one value of the facet"),
         ("n", _LONG, "events that count (not cancelled)"),
         ("last_ts", _TS, "the latest of them"),
-        ("share", _DOUBLE, "part of the facet, by interests.rank_by; empty if nothing's left", "null"),
+        (
+            "share",
+            _DOUBLE,
+            "part of the facet, by interests.rank_by; empty if nothing's left",
+            "null",
+        ),
         ("rank", _INT, "1 is the strongest key of the facet, by interests.rank_by"),
     ),
     sliced=True,
@@ -256,7 +266,7 @@ RUNS = Table(
         ("job", _STRING, "the job called"),
         ("step", _STRING, "the step of it"),
         ("as_of", _TS, "the as_of it ran for"),
-        ("status", _STRING, "done, already complete, or failed"),
+        ("status", _STRING, "done or failed"),
         ("started_at", _TS, "when"),
         ("seconds", _DOUBLE, "how long"),
         ("rows", T.MapType(_STRING, _LONG), "rows in and out, by name"),

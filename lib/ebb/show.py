@@ -48,7 +48,9 @@ def _interests_table(night: Night, user_id: str, as_of: datetime, titles: DataFr
     own = interests_at(night.tables, as_of).where(
         (F.col("user_id") == user_id) & (F.col("rank") <= _KEYS_A_FACET)
     )
-    item_titles = titles.select(F.lit("item").alias("facet"), F.col("item_id").alias("key"), "title")
+    item_titles = titles.select(
+        F.lit("item").alias("facet"), F.col("item_id").alias("key"), "title"
+    )
     rows = own.join(item_titles, on=["facet", "key"], how="left").orderBy("facet", "rank").collect()
     measures = [measure.name for measure in night.config.interests.measures]
     names = [name for name in measures if name in own.columns]

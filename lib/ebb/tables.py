@@ -202,7 +202,9 @@ class Tables:
         commits = delta.history(limit) if limit else delta.history()
         rows = commits.select("version", "operation", "userMetadata", "operationMetrics").collect()
         return [
-            Commit(r.version, r.operation, Stamp.from_json(r.userMetadata), r.operationMetrics or {})
+            Commit(
+                r.version, r.operation, Stamp.from_json(r.userMetadata), r.operationMetrics or {}
+            )
             for r in rows
         ]
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import zstandard
 from pyspark.sql import SparkSession
-from small import Shop, line
 
 from ebb.config import Config
 from ebb.errors import RunError
@@ -20,6 +19,7 @@ from ebb.events.identity import CONFLICT
 from ebb.events.ingest import Batch, Intake, ingest_events
 from ebb.schema import EVENTS, FILES, QUARANTINE, USERS
 from ebb.tables import Tables
+from small import Shop, line
 
 MORNING = [
     line("u1", "a", "view", "01-05 10:00"),
@@ -42,7 +42,9 @@ def test_every_row_is_inserted_repeated_or_quarantined(shop: Shop) -> None:
     intake = ingest_events(shop.tables, shop.config())
     assert counts(intake) == (5, 3, 0, 2)
     assert intake.reasons == {"line does not parse": 1, "missing user_id": 1}
-    stored = {(r["user_id"], r["item_id"], r["event_type"]): r for r in shop.tables.read(EVENTS).collect()}
+    stored = {
+        (r["user_id"], r["item_id"], r["event_type"]): r for r in shop.tables.read(EVENTS).collect()
+    }
     assert stored.keys() == {("u1", "a", "view"), ("u1", "a", "buy"), ("u2", None, "search")}
     assert stored["u1", "a", "buy"]["weight"] == pytest.approx(2 * 1.0986122886681098)
     assert stored["u2", None, "search"]["text"] == "jazz"
@@ -178,7 +180,9 @@ def test_a_changed_configuration_reads_every_file_again_and_says_why(shop: Shop)
     intake = ingest_events(shop.tables, shop.config(events={"types": heavier}))
     assert intake.again == "the configuration of events changed since files were taken in"
     assert counts(intake) == (4, 4, 0, 0)
-    weights = Counter(r["weight"] for r in shop.tables.read(EVENTS).where("event_type = 'view'").collect())
+    weights = Counter(
+        r["weight"] for r in shop.tables.read(EVENTS).where("event_type = 'view'").collect()
+    )
     assert weights == {7.0: 2}
     assert shop.tables.read(FILES).count() == 2
 
@@ -217,7 +221,10 @@ def reading(path: Path, tables: Tables, form: str, **more: Any) -> Config:
     return Config.model_validate({"root": tables.root, "events": events})
 
 
-CSV = 'user_id,item_id,event_type,ts,qty\nu1,"a, b",view,2026-01-05 10:00:00,2\nu2,c,view,2026-01-05\n'
+CSV = """user_id,item_id,event_type,ts,qty
+u1,"a, b",view,2026-01-05 10:00:00,2
+u2,c,view,2026-01-05
+"""
 
 
 @pytest.mark.parametrize("ending", ["", ".gz", ".zst"])
@@ -247,12 +254,16 @@ def test_a_mapped_column_that_is_not_there_is_named(
 ) -> None:
     path = tmp_path / f"events.{form}"
     rows = [("u", "a", "view", datetime(2026, 1, 5))]
-    frame = spark.createDataFrame(rows, "who string, item_id string, event_type string, ts timestamp")
+    frame = spark.createDataFrame(
+        rows, "who string, item_id string, event_type string, ts timestamp"
+    )
     match form:
         case "csv":
             path.write_text("who,item_id,event_type,ts\nu,a,view,2026-01-05\n")
         case "jsonl":
-            path.write_text('{"who": "u", "item_id": "a", "event_type": "view", "ts": "2026-01-05"}')
+            path.write_text(
+                '{"who": "u", "item_id": "a", "event_type": "view", "ts": "2026-01-05"}'
+            )
         case _:
             frame.write.parquet(str(path))
     config = reading(path, tables, form, columns={"value": None})
@@ -286,7 +297,11 @@ def test_typed_sources_keep_their_times_and_take_numbers_as_ids(
         ("1767607200", {"format": "epoch_seconds"}, "2026-01-05T10:00:00"),
         ("1767607200250", {"format": "epoch_milliseconds"}, "2026-01-05T10:00:00.250000"),
         ("05/01/2026 10:00", {"format": "dd/MM/yyyy HH:mm"}, "2026-01-05T10:00:00"),
-        ("05/01/2026 10:00", {"format": "dd/MM/yyyy HH:mm", "zone": "Asia/Tokyo"}, "2026-01-05T01:00:00"),
+        (
+            "05/01/2026 10:00",
+            {"format": "dd/MM/yyyy HH:mm", "zone": "Asia/Tokyo"},
+            "2026-01-05T01:00:00",
+        ),
     ],
 )
 def test_times_are_read_as_the_source_writes_them(

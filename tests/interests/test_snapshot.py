@@ -6,15 +6,15 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import interests.interest_oracle as oracle
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from small import TYPES
 
+import interests.interest_oracle as oracle
 from ebb.config import Events, Interests
 from ebb.durations import parse_instant
 from ebb.interests.counted import counted
 from ebb.interests.snapshot import interests_from_events
+from small import TYPES
 
 AS_OF = parse_instant("2026-03-01T00:00:00Z")
 SETTINGS = Interests()
@@ -47,7 +47,8 @@ def frame(spark: SparkSession, events: list[Any]) -> DataFrame:
 
 def items(spark: SparkSession, categories: dict[str, list[str]]) -> DataFrame:
     rows = [(item, listed, None, None) for item, listed in categories.items()]
-    schema = "item_id string, categories array<string>, tags array<string>, attributes map<string,string>"
+    lists = "item_id string, categories array<string>, tags array<string>"
+    schema = f"{lists}, attributes map<string,string>"
     return spark.createDataFrame(rows, schema)
 
 
@@ -56,7 +57,9 @@ def computed(
 ) -> dict[tuple[str, str, str], Any]:
     known = counted(frame(spark, events), EVENTS, AS_OF)
     chosen = Interests(**settings)
-    found = interests_from_events(known, items(spark, categories), ("item", "category"), chosen, AS_OF)
+    found = interests_from_events(
+        known, items(spark, categories), ("item", "category"), chosen, AS_OF
+    )
     return {(r["user_id"], r["facet"], r["key"]): r for r in found.collect()}
 
 
@@ -92,7 +95,9 @@ def test_a_facet_with_nothing_positive_has_no_share(spark: SparkSession) -> None
     assert softmax["u", "item", "a"]["share"] is None
 
 
-def test_softmax_shares_sum_to_one_and_sharpen_as_the_temperature_falls(spark: SparkSession) -> None:
+def test_softmax_shares_sum_to_one_and_sharpen_as_the_temperature_falls(
+    spark: SparkSession,
+) -> None:
     events = [event("u", "a", "view", days_ago(1)), event("u", "b", "buy", days_ago(1))]
     mild = computed(spark, events, {}, share="softmax")
     sharp = computed(spark, events, {}, share="softmax", temperature=0.001)
@@ -152,7 +157,9 @@ def test_random_streams_agree_with_the_oracle_in_any_order(spark: SparkSession, 
         kind = random.choice(kinds)
         value = random.choice([None, 1.0, 2.0, 3.0, 7.5]) if kind in ("buy", "return") else None
         item = None if kind == "search" else random.choice("abcde")
-        made = event(random.choice("uvw"), item, kind, days_ago(random.randrange(-20, 400) / 4), value)
+        made = event(
+            random.choice("uvw"), item, kind, days_ago(random.randrange(-20, 400) / 4), value
+        )
         events.append({**made, "event_id": f"{number:04d}"})
     categories = {"a": ["x"], "b": ["x", "x > y"], "c": ["z"], "d": []}
     expected = oracle.interests(events, categories, CURVES, AS_OF)

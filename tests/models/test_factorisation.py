@@ -9,7 +9,7 @@ from ebb.models.foldin import fold_in, gram_matrix
 from ebb.models.pairs import pair_weights
 from models.lines import AS_OF, frame, random_lines, shuffled
 
-SETTINGS = Train(rank=4, iterations=3, half_life=timedelta(days=30), floor=0.05)
+SETTINGS = Train(rank=4, iterations=2, half_life=timedelta(days=30), floor=0.05)
 LINES = random_lines(seed=5, users=30, items=20, count=400)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ebb.config import Neighbours
 from ebb.models.neighbours import fit_neighbours
-from ebb.models.rounding import significant_array
+from ebb.rounding import significant_array
 from models.lines import AS_OF, Line, frame, random_lines, shuffled
 
 DAYS_100 = timedelta(days=100)

@@ -15,7 +15,7 @@ CONFIG = Config.model_validate(
             "sources": [{"path": "unused", "format": "csv"}],
             "types": {"view": {"weight": 1.0}},
         },
-        "train": {"rank": 2, "iterations": 2},
+        "train": {"rank": 2, "iterations": 1},
     }
 )
 INPUTS = {"events": 3, "items": 1}

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ebb.models.rounding import significant_array
 from ebb.recommend.selection import top_n
+from ebb.rounding import significant_array
 
 # Few values, some a hair apart, so that ties and near ties cross the boundary of the top n.
 SCORE = st.one_of(

@@ -64,9 +64,7 @@ def ingest_events(tables: Tables, config: Config) -> Intake:
         don't add up to what was read. Too many bad rows publish nothing.
     """
     mapping = config.fingerprint("events")
-    sources = {
-        f"events.sources[{i}]": reader for i, reader in enumerate(config.events.sources)
-    }
+    sources = {f"events.sources[{i}]": reader for i, reader in enumerate(config.events.sources)}
     named = [Source(name, "events", reader) for name, reader in sources.items()]
     arrived = new_files(tables, named, mapping)
     if not arrived.count:
@@ -81,7 +79,9 @@ def ingest_events(tables: Tables, config: Config) -> Intake:
         return batch.take_in(fated)
     except PySparkException as error:
         if "CSV header" in str(error):
-            raise RunError(f"a file's columns differ from its source's other files: {error}") from error
+            raise RunError(
+                f"a file's columns differ from its source's other files: {error}"
+            ) from error
         raise
     finally:
         fated.unpersist()
@@ -105,9 +105,7 @@ class Batch:
         """The rows of one source, typed, judged and with their ids."""
         source = Source(name, "events", reader)
         columns = mapped_columns(reader)
-        required = [
-            ours for ours in ("user_id", "ts", "event_type", "event_id") if columns[ours]
-        ]
+        required = [ours for ours in ("user_id", "ts", "event_type", "event_id") if columns[ours]]
         raw = read_rows(self.tables.spark, source, self.arrived.paths[name], columns, required)
         typed = judge(raw, reader, self.config.events, self.now)
         return with_ids(typed, F.lit(reader.identical_rows == "keep"))
@@ -125,7 +123,8 @@ class Batch:
         events = self.tables.read(EVENTS, version=last[0].version)
         if all(s.columns.event_id is None for s in self.config.events.sources):
             low, high = _span(rows.where(F.size("reasons") == 0))
-            events = events.where(F.col("event_ts").between(low, high)) if low else events.limit(0)
+            within = F.col("event_ts").between(F.lit(low), F.lit(high))
+            events = events.where(within)
         return events.select("event_id", payload_hash().alias("payload"))
 
     def take_in(self, fated: DataFrame) -> Intake:
@@ -218,7 +217,9 @@ class Batch:
         empty = self.rebuild or self.tables.read(EVENTS).limit(1).count() == 0
         if empty or low is None or high is None:
             # Files that each hold a stretch of time let a reader of one stretch skip the rest.
-            clustered = rows.repartitionByRange("event_ts").sortWithinPartitions("event_ts", "event_id")
+            clustered = rows.repartitionByRange("event_ts").sortWithinPartitions(
+                "event_ts", "event_id"
+            )
             return self.tables.replace(EVENTS, clustered, None, stamp).rows_written
         return self._merge_events(rows, stamp, low, high)
 

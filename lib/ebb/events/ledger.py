@@ -83,7 +83,14 @@ def changed_snapshot(tables: Tables, source: Source, mapping: str) -> Arrivals |
 
 
 def enter(
-    tables: Tables, files: DataFrame, kind: str, batch_id: str, now: datetime, stamp: Stamp, *, only: bool
+    tables: Tables,
+    files: DataFrame,
+    kind: str,
+    batch_id: str,
+    now: datetime,
+    stamp: Stamp,
+    *,
+    only: bool,
 ) -> None:
     """Write files into the ledger; `only` replaces whatever the ledger had of their kind."""
     rows = files.select(

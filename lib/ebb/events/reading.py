@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from ebb.config import Reader, Timestamps
+from ebb.config import Timestamps
 from ebb.errors import RunError
 from ebb.events.listing import Source, file_id
 
@@ -159,9 +159,7 @@ def _with_origin(rows: DataFrame, raw: Column, parses: Column) -> DataFrame:
     )
 
 
-def _check_columns(
-    source: Source, columns: Mapping[str, str | None], found: Sequence[str]
-) -> None:
+def _check_columns(source: Source, columns: Mapping[str, str | None], found: Sequence[str]) -> None:
     for ours, name in columns.items():
         if name and name not in found:
             raise RunError(

@@ -89,9 +89,13 @@ def ingest_users(tables: Tables, config: Config, *, again: bool) -> UserTable:
         reason = F.when(F.col("parses"), F.lit("user: missing user_id"))
         reason = F.coalesce(reason, F.lit("user: line does not parse"))
         refused = quarantine_snapshot(tables, unnamed.withColumn("reason", reason), "users", stamp)
-        users = rows.where(F.col("user_id").isNotNull()).groupBy("user_id").agg(
-            F.min("joined_at").alias("first_seen"),
-            F.min_by("attributes", F.to_json("attributes")).alias("attributes"),
+        users = (
+            rows.where(F.col("user_id").isNotNull())
+            .groupBy("user_id")
+            .agg(
+                F.min("joined_at").alias("first_seen"),
+                F.min_by("attributes", F.to_json("attributes")).alias("attributes"),
+            )
         )
         upsert_users(tables, users, stamp)
         enter(tables, arrived.files, "users", "users", datetime.now(UTC), stamp, only=True)

@@ -13,7 +13,8 @@ from ebb.events.reading import ORIGIN, parse_time, text_field, text_map
 from ebb.interests.counted import weight_of
 
 EVENT_FIELDS = (
-    "user_id", "item_id", "event_type", "event_ts", "value", "weight", "text", "order_id", "context",
+    "user_id", "item_id", "event_type", "event_ts", "value", "weight", "text", "order_id",
+    "context",
 )  # fmt: skip
 
 
@@ -36,9 +37,7 @@ def judge(rows: DataFrame, reader: EventSource, settings: Events, now: datetime)
     reasons = F.when(~F.col("parses"), F.array(F.lit("line does not parse"))).otherwise(
         F.array_compact(F.array(*_reasons(reader, settings, now)))
     )
-    return typed.withColumn("reasons", reasons).select(
-        *ORIGIN, "own_id", *EVENT_FIELDS, "reasons"
-    )
+    return typed.withColumn("reasons", reasons).select(*ORIGIN, "own_id", *EVENT_FIELDS, "reasons")
 
 
 def _typed(rows: DataFrame, reader: EventSource, settings: Events) -> DataFrame:
@@ -86,7 +85,9 @@ def _reasons(reader: EventSource, settings: Events, now: datetime) -> list[Colum
         F.when(
             F.col("value").isNull() & F.col("value_text").isNotNull(), F.lit("unreadable value")
         ),
-        F.when(_not_finite(F.col("value")) | _not_finite(F.col("weight")), F.lit("weight not finite")),
+        F.when(
+            _not_finite(F.col("value")) | _not_finite(F.col("weight")), F.lit("weight not finite")
+        ),
     ]
     if settings.earliest is not None:
         floor = f"time before {format_instant(settings.earliest)}"

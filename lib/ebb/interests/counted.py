@@ -79,9 +79,9 @@ def _stack(cancelled_by: Mapping[str, str]) -> Column:
     """The cancelling type that an event belongs with; null where nothing can take it back."""
     stack = F.lit(None).cast("string")
     for target, canceller in cancelled_by.items():
-        stack = F.when(
-            F.col("event_type").isin(target, canceller), F.lit(canceller)
-        ).otherwise(stack)
+        stack = F.when(F.col("event_type").isin(target, canceller), F.lit(canceller)).otherwise(
+            stack
+        )
     return stack
 
 
@@ -102,7 +102,9 @@ def _net(events: DataFrame, types: Mapping[str, EventType], is_cancel: Column) -
     balance = F.sum(F.when(is_cancel, -F.col("quantity")).otherwise(F.col("quantity")))
     remaining = F.least(
         F.col("quantity"),
-        F.greatest(F.lit(0.0), F.min("height").over(from_here) - F.col("height") + F.col("quantity")),
+        F.greatest(
+            F.lit(0.0), F.min("height").over(from_here) - F.col("height") + F.col("quantity")
+        ),
     )
     heights = (
         events.withColumn("quantity", quantity)

@@ -13,13 +13,17 @@ from pyspark.sql import functions as F
 
 from ebb.config import Interests, Measure
 from ebb.interests.columns import age_days, curve_column
-from ebb.models.rounding import significant
+from ebb.rounding import significant
 
 _LIST_FACETS = {"category": "categories", "tag": "tags"}
 
 
 def interests_from_events(
-    events: DataFrame, items: DataFrame, facets: tuple[str, ...], settings: Interests, as_of: datetime
+    events: DataFrame,
+    items: DataFrame,
+    facets: tuple[str, ...],
+    settings: Interests,
+    as_of: datetime,
 ) -> DataFrame:
     """Compute the interests of all users at `as_of`.
 
@@ -64,7 +68,9 @@ def _with_keys(events: DataFrame, items: DataFrame, facets: tuple[str, ...]) -> 
     on_items = events.where(F.col("item_id").isNotNull())
     columns = ("user_id", "event_type", "event_ts", "weight")
     if facets == ("item",):
-        return on_items.select(*columns, F.lit("item").alias("facet"), F.col("item_id").alias("key"))
+        return on_items.select(
+            *columns, F.lit("item").alias("facet"), F.col("item_id").alias("key")
+        )
     keys = items.select("item_id", *(_keys_of(f).alias(f"keys_{f}") for f in facets if f != "item"))
     joined = on_items.join(keys, on="item_id", how="left")
     per_facet = [_facet_keys(facet) for facet in facets]

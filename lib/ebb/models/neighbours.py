@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from ebb.config import Neighbours
 from ebb.models.pairs import item_codes, pair_weights, stored
-from ebb.models.rounding import significant
+from ebb.rounding import significant
 
 
 def fit_neighbours(events: DataFrame, as_of: datetime, settings: Neighbours) -> DataFrame:

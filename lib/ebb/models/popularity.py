@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ebb.models.pairs import decayed_weight
-from ebb.models.rounding import significant
+from ebb.rounding import significant
 
 
 def popularity(events: DataFrame, as_of: datetime, half_life: timedelta | None) -> DataFrame:

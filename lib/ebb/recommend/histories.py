@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from ebb.config import Recommend, Train
 from ebb.models.pairs import decayed_weight
-from ebb.models.rounding import significant
+from ebb.rounding import significant
 
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from ebb.models.foldin import contributions
-from ebb.models.rounding import significant_array
 from ebb.recommend.catalogue import Catalogue
 from ebb.recommend.histories import Doubles, History, Integers
 from ebb.recommend.scoring import (
@@ -25,6 +24,7 @@ from ebb.recommend.scoring import (
     Blending,
     neighbour_entries,
 )
+from ebb.rounding import significant_array
 
 MOST_REASONS = 3
 COLD = "We don't know you yet: this is popular now."

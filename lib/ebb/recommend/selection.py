@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ebb.models.rounding import significant_array
+from ebb.rounding import significant_array
 
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

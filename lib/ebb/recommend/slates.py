@@ -19,12 +19,12 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from ebb.config import Recommend, Train
-from ebb.models.rounding import significant_array
 from ebb.recommend.catalogue import Catalogue, gather, load, ship
 from ebb.recommend.histories import History, history_rows, read_histories
 from ebb.recommend.reasons import explain, sentence
 from ebb.recommend.scoring import SOURCES, Blending, score_block
 from ebb.recommend.selection import top_n
+from ebb.rounding import significant_array
 from ebb.schema import REASON
 
 _SCHEMA = T.StructType(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
-from ebb.models.rounding import significant, significant_array
+from ebb.rounding import significant, significant_array
 
 CASES = [
     (0.123456789, 0.123457),

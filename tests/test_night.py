@@ -1,0 +1,271 @@
+"""Nights from landing folder to slates: complete, rerun, changed, crashed, cold, shuffled."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import Row
+
+from ebb import night as boxes
+from ebb.config import Config
+from ebb.context import Night
+from ebb.errors import RunError
+from ebb.interests.reader import interests_at
+from ebb.progress import Progress
+from ebb.schema import (
+    ALL,
+    EVALUATIONS,
+    HOT_LIST,
+    INTERESTS,
+    ITEM_FACTORS,
+    NEIGHBOURS,
+    RECOMMENDATIONS,
+    RUNS,
+)
+from ebb.show import show
+from ebb.tables import Tables
+from small import Shop, line
+
+NIGHT = datetime(2026, 1, 10, tzinfo=UTC)
+RESULTS = (INTERESTS, NEIGHBOURS, ITEM_FACTORS, RECOMMENDATIONS, HOT_LIST, EVALUATIONS)
+
+
+def week() -> list[dict[str, Any]]:
+    """Nine days of five people among eight items, with a little of everything."""
+    random.seed(5)
+    lines = []
+    for number in range(120):
+        user, taste = random.choice(["u1", "u2", "u3", "u4", "u5"]), random.choice("abcdefgh")
+        kind = random.choice(["view", "view", "buy", "dislike", "search"])
+        day, hour, minute = 1 + number % 10, random.randrange(24), random.randrange(60)
+        value = random.choice([1, 2, 5]) if kind == "buy" else None
+        name = None if kind == "search" else taste
+        lines.append(line(user, name, kind, f"01-{day:02d} {hour:02d}:{minute:02d}", value=value))
+    lines.append(line("u1", "a", "buy", "01-02 10:00", value=3))
+    lines.append(line("u1", "a", "return", "01-03 10:00", value=-1))
+    return lines
+
+
+CATALOGUE = [
+    {"item_id": name, "title": f"The {name}", "category": f"Top > {name > 'd'}", "brand": "x"}
+    for name in "abcdefg"
+] + [{"item_id": "gone", "title": "Gone", "category": "Top", "available": "false"}]
+
+
+@pytest.fixture
+def shop(tables: Tables, tmp_path: Path) -> Shop:
+    shop = Shop(tables, tmp_path / "landing")
+    shop.catalogue(CATALOGUE)
+    return shop
+
+
+def run(
+    shop: Shop, config: Config | None = None, as_of: datetime = NIGHT, **more: Any
+) -> list[str]:
+    """Run a night; returns what it said."""
+    said: list[str] = []
+
+    class Listening(Progress):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    progress = Listening(terminal=False)
+    spark, tables = shop.tables.spark, shop.tables
+    boxes.nightly(
+        Night(spark, tables, config or shop.config(), as_of, progress, "nightly", "run", **more)
+    )
+    return said
+
+
+def content(tables: Tables, without: tuple[str, ...] = ("model_version",)) -> dict[str, list[Row]]:
+    """Every result, floats to nine digits."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, float):
+            return float(f"{value:.9g}")
+        if isinstance(value, list | tuple) and not isinstance(value, str):
+            return [plain(v) for v in value]
+        return value
+
+    found = {}
+    for table in RESULTS:
+        rows = tables.read(table)
+        kept = rows.drop(*without).orderBy(*table.grain).collect()
+        found[table.name] = [[plain(v) for v in row] for row in kept]
+    return found  # type: ignore[return-value]
+
+
+def versions(tables: Tables) -> dict[str, int]:
+    return {t.name: tables.history(t)[0].version for t in ALL if tables.exists(t)}
+
+
+def test_a_night_fills_every_table_and_a_second_run_changes_nothing(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.land("1.jsonl", week())
+    run(shop)
+    first, before = capsys.readouterr().out, versions(shop.tables)
+    assert "122 rows read from 1 file = 122 inserted + 0 repeated + 0 quarantined" in first
+    assert "5 users, at most 3 items each" in first
+    assert "SELECT * FROM delta" in first
+    said = run(shop)
+    assert "nothing to do" in capsys.readouterr().out
+    steps = ("interests", "train", "recommend", "hot list")
+    assert [f"{name} … already complete" in said for name in steps] == [True] * 4
+    assert versions(shop.tables) == before
+    log = {r["step"]: r for r in shop.tables.read(RUNS).collect()}
+    assert log["ingest"]["rows"]["inserted"] == 122
+    assert {r["status"] for r in log.values()} == {"done"}
+
+
+def test_a_rerun_ends_in_the_same_tables(shop: Shop) -> None:
+    shop.land("1.jsonl", week())
+    run(shop)
+    before = content(shop.tables)
+    said = run(shop, rerun=True)
+    assert "interests: rebuilt, as --rerun asks" in said
+    assert content(shop.tables) == before
+
+
+def test_a_changed_configuration_rebuilds_what_hangs_on_it_and_says_why(shop: Shop) -> None:
+    shop.land("1.jsonl", week())
+    run(shop)
+    said = run(shop, shop.config(recommend={"n": 2}))
+    assert "interests … already complete" in said
+    assert "recommend: rebuilt, since the configuration changed: recommend" in said
+    assert shop.tables.read(RECOMMENDATIONS).where("rank > 2").count() == 0
+
+
+def test_events_after_a_night_leave_it_complete_and_late_ones_rebuild_it(shop: Shop) -> None:
+    shop.land("1.jsonl", week())
+    run(shop)
+    shop.land("2.jsonl", [line("u1", "b", "view", "01-10 12:00")])
+    assert "interests … already complete" in run(shop)
+    shop.land("3.jsonl", [line("u1", "b", "view", "01-04 12:00")])
+    assert "interests: rebuilt, since its input changed: events" in run(shop)
+
+
+def test_the_order_of_events_and_of_files_does_not_matter(shop: Shop, tmp_path: Path) -> None:
+    lines = week()
+    shop.land("1.jsonl", lines)
+    run(shop)
+    random.shuffle(lines)
+    other = Shop(Tables(shop.tables.spark, str(tmp_path / "other")), tmp_path / "other-landing")
+    other.catalogue(reversed(CATALOGUE))
+    other.land("2.jsonl", lines[:40])
+    other.land("1.jsonl", lines[40:])
+    run(other)
+    assert content(other.tables) == content(shop.tables)
+
+
+def test_nothing_at_or_after_as_of_moves_anything(shop: Shop, tmp_path: Path) -> None:
+    known = [e for e in week() if e["ts"] < "2026-01-10"]
+    shop.land("1.jsonl", known)
+    run(shop)
+    other = Shop(Tables(shop.tables.spark, str(tmp_path / "other")), tmp_path / "other-landing")
+    other.catalogue(CATALOGUE)
+    future = [
+        line("u1", "c", "buy", "01-10 00:00", value=9),
+        line("new", "z", "view", "01-12 00:00"),
+    ]
+    other.land("1.jsonl", [*known, *future, line("u1", "a", "return", "01-11 00:00", value=9)])
+    run(other)
+    assert content(other.tables) == content(shop.tables)
+
+
+@pytest.mark.parametrize("box", ["_interests", "_train", "_recommend", "_hot_list"])
+def test_a_crash_after_any_box_goes_on_to_the_same_tables(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, box: str
+) -> None:
+    shop.land("1.jsonl", week())
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        original = getattr(boxes, box)
+        patched.setattr(boxes, box, lambda *args: (original(*args), die()))
+        # Even the log is lost: it decides nothing.
+        patched.setattr("ebb.steps.RunLog.write", lambda self: None)
+        with pytest.raises(KeyboardInterrupt):
+            run(shop)
+    said = run(shop)
+    assert f"{box.strip('_').replace('_', ' ')} … already complete" in said
+    whole = Shop(Tables(shop.tables.spark, str(tmp_path / "whole")), tmp_path / "whole-landing")
+    whole.catalogue(CATALOGUE)
+    whole.land("1.jsonl", week())
+    run(whole)
+    assert content(shop.tables) == content(whole.tables)
+
+
+def test_slates_hold_exactly_n_distinct_items_that_may_be_had(shop: Shop) -> None:
+    shop.land("1.jsonl", week())
+    run(shop)
+    slates: dict[str, list[Row]] = {}
+    for row in shop.tables.read(RECOMMENDATIONS).orderBy("user_id", "rank").collect():
+        slates.setdefault(row["user_id"], []).append(row)
+    assert slates.keys() == {"u1", "u2", "u3", "u4", "u5"}
+    for rows in slates.values():
+        assert [r["rank"] for r in rows] == [1, 2, 3]
+        assert len({r["item_id"] for r in rows} - {"gone"}) == 3
+
+
+def test_the_next_night_judges_the_slates_of_the_one_before(shop: Shop) -> None:
+    shop.land("1.jsonl", week())
+    run(shop)
+    run(shop, as_of=NIGHT + timedelta(days=1))
+    judged = shop.tables.read(EVALUATIONS).where("model = 'ebb'").collect()
+    figures = {r["metric"]: r for r in judged}
+    assert figures.keys() == {"recall@3", "ndcg@3", "hit_rate@3", "mrr@3", "coverage@3"}
+    active = {
+        e["user_id"]
+        for e in week()
+        if e["ts"] >= "2026-01-10" and e["event_type"] in ("view", "buy")
+    }
+    assert {r["users"] for r in judged} == {len(active)}
+    assert all(0 <= r["value"] <= 1 for r in judged)
+    assert {r["as_of"].astimezone(UTC) for r in judged} == {NIGHT}
+
+
+def test_interests_are_read_for_a_night_that_has_them_only(shop: Shop) -> None:
+    shop.land("1.jsonl", week())
+    run(shop)
+    assert interests_at(shop.tables, NIGHT).count() > 0
+    with pytest.raises(RunError, match="no interests as of 2026-01-11T00:00:00Z"):
+        interests_at(shop.tables, NIGHT + timedelta(days=1))
+
+
+def test_a_failed_box_is_logged_and_publishes_nothing(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.land("1.jsonl", week())
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RunError("no luck")
+
+    monkeypatch.setattr(boxes, "make_slates", fail)
+    with pytest.raises(RunError):
+        run(shop)
+    failed = shop.tables.read(RUNS).where("status = 'failed'").collect()
+    assert [(r["step"], r["message"]) for r in failed] == [("recommend", "RunError: no luck")]
+    assert not shop.tables.exists(RECOMMENDATIONS)
+
+
+def test_a_user_who_is_shown_gets_interests_and_slate(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.land("1.jsonl", week())
+    run(shop)
+    progress = Progress(terminal=False)
+    night = Night(shop.tables.spark, shop.tables, shop.config(), NIGHT, progress, "show", "run")
+    capsys.readouterr()
+    show(night, user_id="u1")
+    text = capsys.readouterr().out
+    assert "User u1 as of 2026-01-10T00:00:00Z" in text
+    assert "The a" in text
+    show(night, user_id="nobody")
+    assert "We don't know" in capsys.readouterr().out
