@@ -55,6 +55,7 @@ def stage(
 ) -> Stage:
     """A folder with conf/local.yaml, where starting Spark is a mistake of the test."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EBB_COMMAND", raising=False)
     monkeypatch.setattr(cli, "start_session", _must_not_start)
     monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
     Path("conf").mkdir()

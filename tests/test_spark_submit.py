@@ -20,6 +20,9 @@ import pytest
 CHECKOUT = Path(__file__).parents[1]
 SCRIPT = CHECKOUT / "spark-submit.sh"
 
+# Variables that the run of these tests may have itself.
+_OURS = ("PYSPARK", "EBB", "JAVA_HOME", "LOG4J")
+
 # Stands in for every Python: the one that makes the environment and the one inside it.
 PYTHON = """\
 #!/usr/bin/env bash
@@ -89,9 +92,7 @@ class Copy:
         return noted.read_text().splitlines() if noted.exists() else []
 
     def start(self, *argv: str, cwd: Path | None = None, **extra: str) -> subprocess.Popen[str]:
-        kept = {
-            k: v for k, v in os.environ.items() if not k.startswith(("PYSPARK", "EBB", "JAVA_HOME"))
-        }
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
         return subprocess.Popen(
             [str(self.home / "spark-submit.sh"), *argv],
             cwd=cwd or self.home,
