@@ -177,7 +177,7 @@ def test_nothing_at_or_after_as_of_moves_anything(shop: Shop, tmp_path: Path) ->
     assert content(other.tables) == content(shop.tables)
 
 
-@pytest.mark.parametrize("box", ["_interests", "_train", "_recommend", "_hot_list"])
+@pytest.mark.parametrize("box", ["_interests", "_train"])
 def test_a_crash_after_any_box_goes_on_to_the_same_tables(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, box: str
 ) -> None:

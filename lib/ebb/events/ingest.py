@@ -8,12 +8,14 @@ again, and nothing is counted twice.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import reduce
 
+from py4j.protocol import Py4JJavaError
 from pyspark import StorageLevel
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Row
@@ -77,11 +79,9 @@ def ingest_events(tables: Tables, config: Config) -> Intake:
     fated = with_fate(rows, batch.existing(rows)).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         return batch.take_in(fated)
-    except PySparkException as error:
-        if "CSV header" in str(error):
-            raise RunError(
-                f"a file's columns differ from its source's other files: {error}"
-            ) from error
+    except (PySparkException, Py4JJavaError) as error:
+        if "CSV header does not conform" in str(error):
+            raise RunError(_other_columns(str(error))) from error
         raise
     finally:
         fated.unpersist()
@@ -254,6 +254,16 @@ def _span(rows: DataFrame) -> tuple[datetime | None, datetime | None]:
     span = rows.agg(F.min("event_ts"), F.max("event_ts")).first() or (None, None)
     low, high = (instant.astimezone(UTC) if instant else None for instant in span)
     return low, high
+
+
+def _other_columns(error: str) -> str:
+    """Spark's complaint about a CSV file, in a sentence that names the file and the column."""
+    facts = dict(re.findall(r"(Expected|CSV file): (.+)", error))
+    return (
+        f"{facts.get('CSV file', 'a CSV file')}: its columns differ from those of its source's "
+        f"first file (expected {facts.get('Expected', 'the same header')}); nothing was published: "
+        "mend the file, or give it a source of its own"
+    )
 
 
 def _short_hash(parts: Sequence[str]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from ebb.errors import RunError
@@ -46,15 +46,18 @@ def new_files(tables: Tables, sources: list[Source], mapping: str) -> Arrivals:
     """
     kind = sources[0].kind
     found, taken = _found(tables, sources), _taken(tables, kind)
-    stale = taken.where(F.col("mapping") != mapping).limit(1).count() > 0
+    known = taken.select("file_id", F.col("path").alias("taken_path"), "mapping")
+    # One look at both sides: what is new, and what was read under another configuration.
+    differs = ~F.col("mapping").eqNullSafe(F.lit(mapping))
+    rows = found.join(known, on="file_id", how="full_outer").where(differs).collect()
+    stale = [row for row in rows if row["taken_path"] is not None]
     if stale:
-        _refuse_if_gone(taken, found, kind)
-        arrived = _arrivals(found, f"the configuration of {kind} changed since files were taken in")
-    else:
-        arrived = _arrivals(found.join(taken, on="file_id", how="left_anti"), None)
-    if not arrived.count and not taken.limit(1).count():
+        _refuse_if_gone(stale, kind)
+        reason = f"the configuration of {kind} changed since files were taken in"
+        return _arrivals(found, found.collect(), reason)
+    if not rows and not taken.limit(1).count():
         raise _nothing_there(sources)
-    return arrived
+    return _arrivals(found.join(taken, on="file_id", how="left_anti"), rows, None)
 
 
 def changed_snapshot(tables: Tables, source: Source, mapping: str) -> Arrivals | None:
@@ -66,19 +69,15 @@ def changed_snapshot(tables: Tables, source: Source, mapping: str) -> Arrivals |
         When there is no file.
     """
     found, taken = _found(tables, [source]), _taken(tables, source.kind)
-    both = found.select("file_id").join(taken, on="file_id", how="full_outer")
-    state = both.agg(
-        F.count("*").alias("files"),
-        F.count(F.when(F.col("mapping") == mapping, 1)).alias("same"),
-        F.count(F.when(F.col("mapping") != mapping, 1)).alias("stale"),
-    ).first()
-    arrived = _arrivals(found, None)
+    known = taken.select("file_id", F.col("path").alias("taken_path"), "mapping")
+    rows = found.join(known, on="file_id", how="full_outer").collect()
+    arrived = _arrivals(found, [row for row in rows if row["path"] is not None], None)
     if not arrived.count:
         raise _nothing_there([source])
-    if state and state["files"] == state["same"] == arrived.count:
+    if all(row["path"] and row["mapping"] == mapping for row in rows):
         return None
-    if state and state["stale"]:
-        return Arrivals(found, arrived.paths, f"the configuration of {source.kind} changed")
+    if any(row["mapping"] not in (None, mapping) for row in rows):
+        return replace(arrived, reason=f"the configuration of {source.kind} changed")
     return arrived
 
 
@@ -120,9 +119,10 @@ def _found(tables: Tables, sources: list[Source]) -> DataFrame:
     return reduce(DataFrame.unionByName, listed)
 
 
-def _arrivals(files: DataFrame, reason: str | None) -> Arrivals:
+def _arrivals(files: DataFrame, rows: list[Row], reason: str | None) -> Arrivals:
+    """`rows` are those of `files`, or more columns of them: one small row a file to read."""
     paths: dict[str, list[str]] = {}
-    for row in files.select("name", "path").orderBy("name", "path").collect():
+    for row in sorted(rows, key=lambda row: (row["name"], row["path"])):
         paths.setdefault(row["name"], []).append(row["path"])
     return Arrivals(files, paths, reason)
 
@@ -132,11 +132,11 @@ def _nothing_there(sources: list[Source]) -> RunError:
     return RunError(f"{names}: there is no file; put files in place or correct the path")
 
 
-def _refuse_if_gone(taken: DataFrame, found: DataFrame, kind: str) -> None:
-    gone = taken.join(found, on="file_id", how="left_anti").orderBy("path").limit(1).collect()
+def _refuse_if_gone(stale: list[Row], kind: str) -> None:
+    gone = sorted(row["taken_path"] for row in stale if row["path"] is None)
     if gone:
         raise RunError(
             f"the configuration of {kind} changed, so all files must be read again, but "
-            f"{gone[0]['path']} is gone or was changed since it was taken in: put it back, undo "
+            f"{gone[0]} is gone or was changed since it was taken in: put it back, undo "
             "the change, or start afresh under another --root"
         )
