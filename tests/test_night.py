@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import Row
+from pyspark.sql import Row, SparkSession
 
 from ebb import night as boxes
 from ebb.config import Config
@@ -63,6 +63,17 @@ def shop(tables: Tables, tmp_path: Path) -> Shop:
     return shop
 
 
+@pytest.fixture(scope="module")
+def whole(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A shop with one night done, left alone: for tests that look, or compare with it."""
+    folder = tmp_path_factory.mktemp("whole")
+    shop = Shop(Tables(spark, str(folder / "root")), folder / "landing")
+    shop.catalogue(CATALOGUE)
+    shop.land("1.jsonl", week())
+    run(shop)
+    return shop
+
+
 def run(
     shop: Shop, config: Config | None = None, as_of: datetime = NIGHT, **more: Any
 ) -> list[str]:
@@ -103,7 +114,7 @@ def versions(tables: Tables) -> dict[str, int]:
     return {t.name: tables.history(t)[0].version for t in ALL if tables.exists(t)}
 
 
-def test_a_night_fills_every_table_and_a_second_run_changes_nothing(
+def test_a_night_fills_its_tables_a_second_run_changes_nothing_and_the_next_judges_it(
     shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shop.land("1.jsonl", week())
@@ -120,66 +131,47 @@ def test_a_night_fills_every_table_and_a_second_run_changes_nothing(
     log = {r["step"]: r for r in shop.tables.read(RUNS).collect()}
     assert log["ingest"]["rows"]["inserted"] == 122
     assert {r["status"] for r in log.values()} == {"done"}
+    run(shop, as_of=NIGHT + timedelta(days=1))
+    judged = shop.tables.read(EVALUATIONS).where("model = 'ebb'").collect()
+    figures = {r["metric"]: r for r in judged}
+    assert figures.keys() == {"recall@3", "ndcg@3", "hit_rate@3", "mrr@3", "coverage@3"}
+    later = [e for e in week() if e["ts"] >= "2026-01-10"]
+    active = {e["user_id"] for e in later if e["event_type"] in ("view", "buy")}
+    assert {r["users"] for r in judged} == {len(active)}
+    assert all(0 <= r["value"] <= 1 for r in judged)
+    assert {r["as_of"].astimezone(UTC) for r in judged} == {NIGHT}
 
 
-def test_a_rerun_ends_in_the_same_tables(shop: Shop) -> None:
+def test_reruns_changes_and_late_events_rebuild_what_hangs_on_them_and_say_why(shop: Shop) -> None:
     shop.land("1.jsonl", week())
     run(shop)
     before = content(shop.tables)
-    said = run(shop, rerun=True)
-    assert "interests: rebuilt, as --rerun asks" in said
+    assert "interests: rebuilt, as --rerun asks" in run(shop, rerun=True)
     assert content(shop.tables) == before
-
-
-def test_a_changed_configuration_rebuilds_what_hangs_on_it_and_says_why(shop: Shop) -> None:
-    shop.land("1.jsonl", week())
-    run(shop)
     said = run(shop, shop.config(recommend={"n": 2}))
     assert "interests … already complete" in said
     assert "recommend: rebuilt, since the configuration changed: recommend" in said
     assert shop.tables.read(RECOMMENDATIONS).where("rank > 2").count() == 0
-
-
-def test_events_after_a_night_leave_it_complete_and_late_ones_rebuild_it(shop: Shop) -> None:
-    shop.land("1.jsonl", week())
-    run(shop)
     shop.land("2.jsonl", [line("u1", "b", "view", "01-10 12:00")])
-    assert "interests … already complete" in run(shop)
+    assert "interests … already complete" in run(shop, shop.config(recommend={"n": 2}))
     shop.land("3.jsonl", [line("u1", "b", "view", "01-04 12:00")])
     assert "interests: rebuilt, since its input changed: events" in run(shop)
 
 
-def test_the_order_of_events_and_of_files_does_not_matter(shop: Shop, tmp_path: Path) -> None:
-    lines = week()
-    shop.land("1.jsonl", lines)
-    run(shop)
+def test_neither_order_nor_anything_from_as_of_on_matters(shop: Shop, whole: Shop) -> None:
+    lines = [*week(), line("u1", "c", "buy", "01-10 00:00", value=9)]
+    lines.append(line("new", "z", "view", "01-12 00:00"))
+    lines.append(line("u1", "a", "return", "01-11 00:00", value=9))
     random.shuffle(lines)
-    other = Shop(Tables(shop.tables.spark, str(tmp_path / "other")), tmp_path / "other-landing")
-    other.catalogue(reversed(CATALOGUE))
-    other.land("2.jsonl", lines[:40])
-    other.land("1.jsonl", lines[40:])
-    run(other)
-    assert content(other.tables) == content(shop.tables)
-
-
-def test_nothing_at_or_after_as_of_moves_anything(shop: Shop, tmp_path: Path) -> None:
-    known = [e for e in week() if e["ts"] < "2026-01-10"]
-    shop.land("1.jsonl", known)
+    shop.catalogue(reversed(CATALOGUE))
+    shop.land("2.jsonl", lines[:40])
+    shop.land("1.jsonl", lines[40:])
     run(shop)
-    other = Shop(Tables(shop.tables.spark, str(tmp_path / "other")), tmp_path / "other-landing")
-    other.catalogue(CATALOGUE)
-    future = [
-        line("u1", "c", "buy", "01-10 00:00", value=9),
-        line("new", "z", "view", "01-12 00:00"),
-    ]
-    other.land("1.jsonl", [*known, *future, line("u1", "a", "return", "01-11 00:00", value=9)])
-    run(other)
-    assert content(other.tables) == content(shop.tables)
+    assert content(shop.tables) == content(whole.tables)
 
 
-@pytest.mark.parametrize("box", ["_interests", "_train"])
-def test_a_crash_after_any_box_goes_on_to_the_same_tables(
-    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, box: str
+def test_a_crash_after_a_box_goes_on_to_the_same_tables(
+    shop: Shop, whole: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.land("1.jsonl", week())
 
@@ -187,26 +179,19 @@ def test_a_crash_after_any_box_goes_on_to_the_same_tables(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        original = getattr(boxes, box)
-        patched.setattr(boxes, box, lambda *args: (original(*args), die()))
+        original = boxes._interests
+        patched.setattr(boxes, "_interests", lambda *args: (original(*args), die()))
         # Even the log is lost: it decides nothing.
         patched.setattr("ebb.steps.RunLog.write", lambda self: None)
         with pytest.raises(KeyboardInterrupt):
             run(shop)
-    said = run(shop)
-    assert f"{box.strip('_').replace('_', ' ')} … already complete" in said
-    whole = Shop(Tables(shop.tables.spark, str(tmp_path / "whole")), tmp_path / "whole-landing")
-    whole.catalogue(CATALOGUE)
-    whole.land("1.jsonl", week())
-    run(whole)
+    assert "interests … already complete" in run(shop)
     assert content(shop.tables) == content(whole.tables)
 
 
-def test_slates_hold_exactly_n_distinct_items_that_may_be_had(shop: Shop) -> None:
-    shop.land("1.jsonl", week())
-    run(shop)
+def test_slates_hold_exactly_n_distinct_items_that_may_be_had(whole: Shop) -> None:
     slates: dict[str, list[Row]] = {}
-    for row in shop.tables.read(RECOMMENDATIONS).orderBy("user_id", "rank").collect():
+    for row in whole.tables.read(RECOMMENDATIONS).orderBy("user_id", "rank").collect():
         slates.setdefault(row["user_id"], []).append(row)
     assert slates.keys() == {"u1", "u2", "u3", "u4", "u5"}
     for rows in slates.values():
@@ -214,29 +199,10 @@ def test_slates_hold_exactly_n_distinct_items_that_may_be_had(shop: Shop) -> Non
         assert len({r["item_id"] for r in rows} - {"gone"}) == 3
 
 
-def test_the_next_night_judges_the_slates_of_the_one_before(shop: Shop) -> None:
-    shop.land("1.jsonl", week())
-    run(shop)
-    run(shop, as_of=NIGHT + timedelta(days=1))
-    judged = shop.tables.read(EVALUATIONS).where("model = 'ebb'").collect()
-    figures = {r["metric"]: r for r in judged}
-    assert figures.keys() == {"recall@3", "ndcg@3", "hit_rate@3", "mrr@3", "coverage@3"}
-    active = {
-        e["user_id"]
-        for e in week()
-        if e["ts"] >= "2026-01-10" and e["event_type"] in ("view", "buy")
-    }
-    assert {r["users"] for r in judged} == {len(active)}
-    assert all(0 <= r["value"] <= 1 for r in judged)
-    assert {r["as_of"].astimezone(UTC) for r in judged} == {NIGHT}
-
-
-def test_interests_are_read_for_a_night_that_has_them_only(shop: Shop) -> None:
-    shop.land("1.jsonl", week())
-    run(shop)
-    assert interests_at(shop.tables, NIGHT).count() > 0
+def test_interests_are_read_for_a_night_that_has_them_only(whole: Shop) -> None:
+    assert interests_at(whole.tables, NIGHT).count() > 0
     with pytest.raises(RunError, match="no interests as of 2026-01-11T00:00:00Z"):
-        interests_at(shop.tables, NIGHT + timedelta(days=1))
+        interests_at(whole.tables, NIGHT + timedelta(days=1))
 
 
 def test_a_failed_box_is_logged_and_publishes_nothing(
@@ -247,21 +213,19 @@ def test_a_failed_box_is_logged_and_publishes_nothing(
     def fail(*_: Any, **__: Any) -> None:
         raise RunError("no luck")
 
-    monkeypatch.setattr(boxes, "make_slates", fail)
+    monkeypatch.setattr(boxes, "interests_from_events", fail)
     with pytest.raises(RunError):
         run(shop)
     failed = shop.tables.read(RUNS).where("status = 'failed'").collect()
-    assert [(r["step"], r["message"]) for r in failed] == [("recommend", "RunError: no luck")]
-    assert not shop.tables.exists(RECOMMENDATIONS)
+    assert [(r["step"], r["message"]) for r in failed] == [("interests", "RunError: no luck")]
+    assert not shop.tables.exists(INTERESTS)
 
 
 def test_a_user_who_is_shown_gets_interests_and_slate(
-    shop: Shop, capsys: pytest.CaptureFixture[str]
+    whole: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shop.land("1.jsonl", week())
-    run(shop)
-    progress = Progress(terminal=False)
-    night = Night(shop.tables.spark, shop.tables, shop.config(), NIGHT, progress, "show", "run")
+    spark, progress = whole.tables.spark, Progress(terminal=False)
+    night = Night(spark, whole.tables, whole.config(), NIGHT, progress, "show", "run")
     capsys.readouterr()
     show(night, user_id="u1")
     text = capsys.readouterr().out

@@ -220,7 +220,11 @@ RECOMMENDATIONS = Table(
         _ITEM,
         ("score", _DOUBLE, "blended score, rounded to 6 significant digits"),
         ("source", _STRING, "the source that gave most: history, neighbours, als or popularity"),
-        ("reasons", T.ArrayType(REASON), "what in the user's past led here, strongest first"),
+        (
+            "reasons",
+            T.ArrayType(REASON),
+            "what led here, the main source's first",
+        ),
         ("model_version", _STRING, "version of the als model used"),
     ),
     sliced=True,

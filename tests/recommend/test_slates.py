@@ -47,9 +47,10 @@ def test_reasons_cite_only_the_users_own_past_that_added_to_the_score(spark, see
         for row in rows:
             reasons = row["reasons"]
             assert 1 <= len(reasons) <= 3
-            assert [r["contribution"] for r in reasons] == sorted(
-                (r["contribution"] for r in reasons), reverse=True
-            )
+            assert reasons[0]["source"] == row["source"]
+            for source in {r["source"] for r in reasons}:
+                given = [r["contribution"] for r in reasons if r["source"] == source]
+                assert given == sorted(given, reverse=True)
             for reason in reasons:
                 seen_sources.add(reason["source"])
                 if row["score"] > 0:

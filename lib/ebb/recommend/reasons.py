@@ -68,8 +68,9 @@ def explain(
     -------
     sources : (k,) the source with the largest part, ties in the order of `SOURCES`; popularity
         where the score is 0.
-    reasons : at most 3 an item, largest first, ties in the order of `SOURCES` and of item_id;
-        a past item is cited once, by its largest part.
+    reasons : at most 3 an item: those of the main source first, then of the next, each with its
+        largest parts first, ties in the order of `SOURCES` and of item_id; a past item is cited
+        once.
     """
     parts = _parts(catalogue, user, blending, scales, slate)
     sums = np.zeros((len(slate), 4))
@@ -153,7 +154,8 @@ def _strongest(sums: Doubles, entries: list[list[int]], values: list[list[float]
     ]
     if sums[POPULARITY] > 0.0:
         found.append(Reason(POPULARITY, None, float(sums[POPULARITY])))
-    found.sort(key=lambda reason: (-reason.contribution, reason.source, reason.entry or 0))
+    # The source that gave most speaks first, as `source` says; within one, the largest part.
+    found.sort(key=lambda r: (-sums[r.source], r.source, -r.contribution, r.entry or 0))
     chosen: dict[int | None, Reason] = {}
     for reason in found:
         chosen.setdefault(reason.entry, reason)
