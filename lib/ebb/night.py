@@ -203,7 +203,9 @@ def _train(night: Night, log: RunLog) -> Outcome:
         return StepRun({"models": commit.rows_written}, f"{commit.rows_written} models")
 
     inputs = _versions(night, EVENTS, ITEMS)
-    return run_step(night, log, MODELS, stamp_for(night, "train", _TRAIN, inputs), work)
+    stamp = stamp_for(night, "train", _TRAIN, inputs)
+    # Published slates came from these models: late events count from the next night on.
+    return run_step(night, log, MODELS, stamp, work, published=True)
 
 
 def _recommend(night: Night, log: RunLog) -> Outcome:
@@ -242,7 +244,7 @@ def _recommend(night: Night, log: RunLog) -> Outcome:
         )
 
     stamp = stamp_for(night, "recommend", _RECOMMEND, inputs)
-    return run_step(night, log, RECOMMENDATIONS, stamp, work)
+    return run_step(night, log, RECOMMENDATIONS, stamp, work, published=True)
 
 
 def _hot_list(night: Night, log: RunLog) -> Outcome:
@@ -257,7 +259,8 @@ def _hot_list(night: Night, log: RunLog) -> Outcome:
         return StepRun({"hot list": commit.rows_written}, f"{commit.rows_written:,} rows")
 
     inputs = _versions(night, EVENTS, ITEMS)
-    return run_step(night, log, HOT_LIST, stamp_for(night, "hot list", _HOT_LIST, inputs), work)
+    stamp = stamp_for(night, "hot list", _HOT_LIST, inputs)
+    return run_step(night, log, HOT_LIST, stamp, work, published=True)
 
 
 def _evaluate(night: Night, log: RunLog) -> Outcome | None:

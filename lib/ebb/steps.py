@@ -83,7 +83,13 @@ def stamp_for(
 
 
 def run_step(
-    night: Night, log: RunLog, table: Table, stamp: Stamp, work: Callable[[Stamp], StepRun]
+    night: Night,
+    log: RunLog,
+    table: Table,
+    stamp: Stamp,
+    work: Callable[[Stamp], StepRun],
+    *,
+    published: bool = False,
 ) -> Outcome:
     """Run `work` unless `table` holds its output already.
 
@@ -92,12 +98,17 @@ def run_step(
     table : the table whose commit means that the step is complete: the last one it writes.
     stamp : what the step would write now.
     work : does it and writes `table` under that stamp.
+    published : people may have seen the output, so late input alone doesn't rewrite it.
     """
     as_of = stamp.as_of
     if as_of is None:
         raise ValueError(f"step {stamp.step} is kept by as_of: its stamp needs one")
     done = night.tables.commit_of(table, stamp.step, as_of)
     reason = why_run(done, stamp, rerun=night.rerun)
+    late_only = done is not None and done.stamp is not None and done.stamp.config == stamp.config
+    if done is not None and reason and late_only and published and not night.rerun:
+        night.progress.say(f"{stamp.step} … published before its input changed; --rerun redoes it")
+        return Outcome(done, None)
     if done is not None and reason is None:
         night.progress.say(f"{stamp.step} … {COMPLETE}")
         return Outcome(done, None)
