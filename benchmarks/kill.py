@@ -28,7 +28,7 @@ _MOMENTS = {
     "neighbours": "half of the models are in, the registry is not",
     "recommendations": "slates are in, the hot list is not",
 }
-_USERS = 300
+_USERS = 100
 
 
 def command(root: Path) -> list[str]:

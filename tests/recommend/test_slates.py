@@ -107,8 +107,8 @@ def test_a_score_and_its_reasons_by_hand(spark):
     assert [row["source"] for row in rows] == ["history", "neighbours", "history", "neighbours"]
     assert [(r["source"], r["item_id"], r["contribution"]) for r in rows[1]["reasons"]] == [
         ("neighbours", "a", 0.4),
-        ("popularity", None, 0.2),
         ("neighbours", "b", 0.1),
+        ("popularity", None, 0.2),
     ]
     assert [r["sentence"] for r in rows[0]["reasons"]] == [
         "You took it 2 times, last on 2026-01-01.",
