@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
@@ -16,14 +15,10 @@ from zoneinfo import available_timezones
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ebb.durations import Duration, OptionalInstant, parse_instant
-from ebb.interests.curves import Exponential, Linear, Window
+from ebb.interests.curves import Positive
+from ebb.interests.measures import Interests
 
 _EARLIEST = parse_instant("1990-01-01T00:00:00Z")
-_MEASURE_NAME = re.compile(r"[a-z][a-z0-9_]*")
-RESERVED_COLUMNS = frozenset(
-    {"as_of", "user_id", "facet", "key", "n", "last_ts", "share", "rank", "valid_until"}
-)
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -230,73 +225,6 @@ class World(Section):
     seed: int = 7
 
 
-# --------------------------------------------------------------------------- interests
-class _Measured(Section):
-    """What every measure has beside its curve."""
-
-    name: str
-    aggregate: Literal["sum", "count"] = "sum"
-    event_types: tuple[str, ...] | None = None
-
-    @field_validator("name")
-    @classmethod
-    def _name_is_a_column(cls, name: str) -> str:
-        if not _MEASURE_NAME.fullmatch(name) or name in RESERVED_COLUMNS:
-            raise ValueError(
-                "expected a column name of a-z, 0-9 and _ that starts with a letter and is none of "
-                + ", ".join(sorted(RESERVED_COLUMNS))
-            )
-        return name
-
-
-class ExponentialMeasure(_Measured, Exponential):
-    """A measure that decays by half every `half_life`."""
-
-
-class LinearMeasure(_Measured, Linear):
-    """A measure that fades on a straight line to 0 at `horizon`."""
-
-
-class WindowMeasure(_Measured, Window):
-    """A measure over the last `length` only."""
-
-
-Measure = Annotated[
-    ExponentialMeasure | LinearMeasure | WindowMeasure, Field(discriminator="curve")
-]
-
-
-def _default_measures() -> tuple[Measure, ...]:
-    return (
-        ExponentialMeasure(name="exp_7d", curve="exponential", half_life=timedelta(days=7)),
-        WindowMeasure(name="win_30d", curve="window", length=timedelta(days=30)),
-        LinearMeasure(name="lin_30d", curve="linear", horizon=timedelta(days=30)),
-    )
-
-
-class Interests(Section):
-    """`facets`: item, category, tag, or the name of an item attribute; None means every one of
-    item, category and tag that the item source maps. `rank_by` names a measure."""
-
-    facets: tuple[str, ...] | None = None
-    measures: tuple[Measure, ...] = Field(default_factory=_default_measures, min_length=1)
-    rank_by: str = "exp_7d"
-    share: Literal["plain", "softmax"] = "plain"
-    temperature: Positive = 1.0
-
-    @model_validator(mode="after")
-    def _names(self) -> Self:
-        names = [measure.name for measure in self.measures]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"measures has two measures named {twice[0]}; give each its own name")
-        if self.rank_by not in names:
-            raise ValueError(f"rank_by names {self.rank_by}, expected one of {', '.join(names)}")
-        if self.facets is not None and len(set(self.facets)) < len(self.facets):
-            raise ValueError("facets names one facet twice")
-        return self
-
-
 # --------------------------------------------------------------------------- models, slates
 class Train(Section):
     """Implicit ALS on decayed confidence; pairs decayed below `floor` are left out."""
@@ -410,6 +338,10 @@ class Config(Section):
                 f"interests.facets names {unknown[0]}, which the item source doesn't map; "
                 f"expected of {', '.join(sorted(known))}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _measures_exist(self) -> Self:
         types = self.events.types
         for measure in self.interests.measures:
             for name in measure.event_types or ():
@@ -417,6 +349,12 @@ class Config(Section):
                     raise ValueError(
                         f"interests.measures {measure.name} counts event type {name}, "
                         f"expected of {', '.join(sorted(types))}"
+                    )
+            for facet in measure.facets or ():
+                if facet not in self.facets:
+                    raise ValueError(
+                        f"interests.measures {measure.name} names facet {facet}, "
+                        f"expected of {', '.join(self.facets)}"
                     )
         return self
 

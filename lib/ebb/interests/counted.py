@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from ebb.config import Events, EventType, ValueTransform
 
-COLUMNS = ("user_id", "item_id", "event_type", "event_ts", "weight")
+COLUMNS = ("event_id", "user_id", "item_id", "event_type", "event_ts", "weight")
 # A remainder below this part of the quantity is the rounding of float sums, not a quantity.
 _DUST = 1e-9
 
