@@ -14,13 +14,13 @@ from ebb import night as boxes
 from ebb.config import Config
 from ebb.context import Night
 from ebb.errors import RunError
-from ebb.interests.reader import interests_at
 from ebb.progress import Progress
 from ebb.schema import (
     ALL,
     EVALUATIONS,
     HOT_LIST,
-    INTERESTS,
+    INTEREST_STATE,
+    INTERESTS_NOW,
     ITEM_FACTORS,
     NEIGHBOURS,
     RECOMMENDATIONS,
@@ -31,7 +31,7 @@ from ebb.tables import Tables
 from small import Shop, line
 
 NIGHT = datetime(2026, 1, 10, tzinfo=UTC)
-RESULTS = (INTERESTS, NEIGHBOURS, ITEM_FACTORS, RECOMMENDATIONS, HOT_LIST, EVALUATIONS)
+RESULTS = (INTERESTS_NOW, NEIGHBOURS, ITEM_FACTORS, RECOMMENDATIONS, HOT_LIST, EVALUATIONS)
 
 
 def week() -> list[dict[str, Any]]:
@@ -184,8 +184,8 @@ def test_a_crash_after_a_box_goes_on_to_the_same_tables(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        original = boxes._interests
-        patched.setattr(boxes, "_interests", lambda *args: (original(*args), die()))
+        original = boxes.interests_box.interests
+        patched.setattr(boxes.interests_box, "interests", lambda *args: (original(*args), die()))
         # Even the log is lost: it decides nothing.
         patched.setattr("ebb.steps.RunLog.write", lambda self: None)
         with pytest.raises(KeyboardInterrupt):
@@ -204,12 +204,6 @@ def test_slates_hold_exactly_n_distinct_items_that_may_be_had(whole: Shop) -> No
         assert len({r["item_id"] for r in rows} - {"gone"}) == 3
 
 
-def test_interests_are_read_for_a_night_that_has_them_only(whole: Shop) -> None:
-    assert interests_at(whole.tables, NIGHT).count() > 0
-    with pytest.raises(RunError, match="no interests as of 2026-01-11T00:00:00Z"):
-        interests_at(whole.tables, NIGHT + timedelta(days=1))
-
-
 def test_a_failed_box_is_logged_and_publishes_nothing(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,12 +212,12 @@ def test_a_failed_box_is_logged_and_publishes_nothing(
     def fail(*_: Any, **__: Any) -> None:
         raise RunError("no luck")
 
-    monkeypatch.setattr(boxes, "interests_from_events", fail)
+    monkeypatch.setattr("ebb.boxes.interests.bring_up", fail)
     with pytest.raises(RunError):
         run(shop)
     failed = shop.tables.read(RUNS).where("status = 'failed'").collect()
     assert [(r["step"], r["message"]) for r in failed] == [("interests", "RunError: no luck")]
-    assert not shop.tables.exists(INTERESTS)
+    assert not shop.tables.exists(INTEREST_STATE)
 
 
 def test_a_user_who_is_shown_gets_interests_and_slate(

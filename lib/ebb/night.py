@@ -9,23 +9,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ebb.config import Blend
+from ebb.boxes import evaluate as evaluate_box
+from ebb.boxes import interests as interests_box
+from ebb.boxes.inputs import counted_events, made_by, versions
 from ebb.context import Night
 from ebb.durations import format_instant
-from ebb.errors import RunError
-from ebb.evaluate.slates import evaluate_slates, labels_after
-from ebb.events.catalogue import ingest_items, versions_at
+from ebb.events.catalogue import ingest_items
 from ebb.events.ingest import Intake, ingest_events
 from ebb.events.users import ingest_users
 from ebb.events.world import make_world, world_exists
-from ebb.interests.counted import counted
-from ebb.interests.snapshot import interests_from_events
 from ebb.models.pairs import stored
 from ebb.models.popularity import popularity
 from ebb.models.train import train_models
@@ -33,27 +31,22 @@ from ebb.recommend.eligible import eligible_items, items_at, repeat_allowed, use
 from ebb.recommend.hot_list import hot_list
 from ebb.recommend.slates import make_slates
 from ebb.schema import (
-    EVALUATIONS,
     EVENTS,
     HOT_LIST,
-    INTERESTS,
     ITEM_FACTORS,
     ITEMS,
     MODELS,
     NEIGHBOURS,
     RECOMMENDATIONS,
     USERS,
-    Table,
 )
 from ebb.steps import Outcome, RunLog, StepRun, logged, run_step, stamp_for
 from ebb.summary import NightSummary, print_queries, print_summary
-from ebb.tables import Commit, Stamp
+from ebb.tables import Stamp
 
-_INTERESTS = ("events", "items", "interests")
 _TRAIN = ("events", "items", "train", "recommend")
 _RECOMMEND = ("events", "items", "users", "train", "recommend")
 _HOT_LIST = ("events", "items", "recommend", "hot_list")
-_EVALUATE = ("events", "items", "users", "recommend", "evaluate")
 
 
 def nightly(night: Night) -> None:
@@ -62,11 +55,12 @@ def nightly(night: Night) -> None:
     with _log(night) as log:
         intake = _ingest(night, log)
         outcomes = [
-            _interests(night, log),
+            interests_box.interests(night, log),
+            interests_box.interests_now(night, log),
             _train(night, log),
             _recommend(night, log),
             _hot_list(night, log),
-            _evaluate(night, log),
+            evaluate_box.evaluate(night, log),
         ]
     ran = any(outcome and outcome.run for outcome in outcomes)
     print_summary(NightSummary.of(night, intake, ran, time.monotonic() - started))
@@ -92,7 +86,8 @@ def ingest(night: Night) -> None:
 def interests(night: Night) -> None:
     """Compute the interests of the night."""
     with _log(night) as log:
-        _interests(night, log)
+        interests_box.interests(night, log)
+        interests_box.interests_now(night, log)
 
 
 def train(night: Night) -> None:
@@ -111,7 +106,7 @@ def recommend(night: Night) -> None:
 def evaluate(night: Night) -> None:
     """Judge the slates of the night before by what users did until as_of."""
     with _log(night) as log:
-        _evaluate(night, log)
+        evaluate_box.evaluate(night, log)
 
 
 @contextmanager
@@ -169,26 +164,11 @@ def _make_world(night: Night, log: RunLog) -> None:
     logged(night, log, Stamp("demo world", night.as_of, ""), "the landing folder was empty", work)
 
 
-def _interests(night: Night, log: RunLog) -> Outcome:
-    config, tables = night.config, night.tables
-
-    def work(stamp: Stamp) -> StepRun:
-        versions = versions_at(tables.read(ITEMS), night.as_of)
-        rows = interests_from_events(
-            _counted(night), versions, config.facets, config.interests, night.as_of
-        )
-        commit = tables.write_slice(INTERESTS, rows, stamp)
-        return StepRun({"interests": commit.rows_written}, f"{commit.rows_written:,} rows")
-
-    inputs = _versions(night, EVENTS, ITEMS)
-    return run_step(night, log, INTERESTS, stamp_for(night, "interests", _INTERESTS, inputs), work)
-
-
 def _train(night: Night, log: RunLog) -> Outcome:
     tables = night.tables
 
     def work(stamp: Stamp) -> StepRun:
-        models = train_models(_counted(night), night.as_of, night.config, stamp.inputs)
+        models = train_models(counted_events(night), night.as_of, night.config, stamp.inputs)
         try:
             for table, rows in (
                 (NEIGHBOURS, models.neighbours),
@@ -202,7 +182,7 @@ def _train(night: Night, log: RunLog) -> Outcome:
             models.release()
         return StepRun({"models": commit.rows_written}, f"{commit.rows_written} models")
 
-    inputs = _versions(night, EVENTS, ITEMS)
+    inputs = versions(night, EVENTS, ITEMS)
     stamp = stamp_for(night, "train", _TRAIN, inputs)
     # Published slates came from these models: late events count from the next night on.
     return run_step(night, log, MODELS, stamp, work, published=True)
@@ -210,11 +190,11 @@ def _train(night: Night, log: RunLog) -> Outcome:
 
 def _recommend(night: Night, log: RunLog) -> Outcome:
     tables, settings = night.tables, night.config.recommend
-    inputs = _versions(night, EVENTS, ITEMS, USERS)
-    inputs["models"] = _made_by(night, MODELS, "train").version
+    inputs = versions(night, EVENTS, ITEMS, USERS)
+    inputs["models"] = made_by(night, MODELS, "train").version
 
     def work(stamp: Stamp) -> StepRun:
-        with stored(_counted(night)) as events:
+        with stored(counted_events(night)) as events:
             return slates_of(events, stamp)
 
     def slates_of(events: DataFrame, stamp: Stamp) -> StepRun:
@@ -251,122 +231,13 @@ def _hot_list(night: Night, log: RunLog) -> Outcome:
     tables, settings = night.tables, night.config.recommend
 
     def work(stamp: Stamp) -> StepRun:
-        events = _counted(night)
+        events = counted_events(night)
         eligible = eligible_items(tables.read(ITEMS), events, night.as_of, settings.block)
         rows = hot_list(events, eligible, night.as_of, night.config.hot_list, settings)
         listed = rows.withColumn("as_of", F.lit(night.as_of))
         commit = tables.write_slice(HOT_LIST, listed, stamp)
         return StepRun({"hot list": commit.rows_written}, f"{commit.rows_written:,} rows")
 
-    inputs = _versions(night, EVENTS, ITEMS)
+    inputs = versions(night, EVENTS, ITEMS)
     stamp = stamp_for(night, "hot list", _HOT_LIST, inputs)
     return run_step(night, log, HOT_LIST, stamp, work, published=True)
-
-
-def _evaluate(night: Night, log: RunLog) -> Outcome | None:
-    judged = _slates_before(night)
-    if judged is None:
-        night.progress.say("evaluate … no slates of an earlier as_of yet")
-        return None
-    return _evaluate_slates(replace(night, as_of=judged.as_of), log, judged, until=night.as_of)
-
-
-@dataclass(frozen=True)
-class _EarlierSlates:
-    """Slates of a night before: their as_of, the version of their commit, whether they repeat."""
-
-    as_of: datetime
-    version: int
-    repeat: bool
-
-
-def _slates_before(night: Night) -> _EarlierSlates | None:
-    """The slates of the latest as_of before the night's."""
-    best: _EarlierSlates | None = None
-    for commit in night.tables.history(RECOMMENDATIONS):
-        stamp = commit.stamp
-        if stamp is None or stamp.as_of is None or stamp.as_of >= night.as_of:
-            continue
-        # History is newest first: of one as_of, the first met is the one that stands.
-        if best is None or stamp.as_of > best.as_of:
-            best = _EarlierSlates(stamp.as_of, commit.version, bool(stamp.facts.get("repeat")))
-    return best
-
-
-def _evaluate_slates(
-    before: Night, log: RunLog, judged: _EarlierSlates, until: datetime
-) -> Outcome:
-    """Judge the slates of `before`'s as_of, beside flat popularity's, by the label window."""
-    tables, config = before.tables, before.config
-    end = min(until, before.as_of + config.evaluate.horizon)
-
-    def work(stamp: Stamp) -> StepRun:
-        with stored(_counted(before)) as known:
-            return judge(known, stamp)
-
-    def judge(known: DataFrame, stamp: Stamp) -> StepRun:
-        users = users_to_score(tables.read(USERS), known, before.as_of, config.recommend)
-        items = items_at(tables.read(ITEMS), known, before.as_of, config.recommend.block)
-        eligible = items.where("eligible").count()
-        had = None if judged.repeat else known.select("user_id", "item_id").distinct()
-        then = counted(tables.read(EVENTS), config.events, end)
-        labels = labels_after(then, before.as_of, end, had)
-        models = {
-            "ebb": tables.read_slice(RECOMMENDATIONS, before.as_of),
-            "popularity": _popularity_slates(before, known, users, items, repeat=judged.repeat),
-        }
-        as_of = F.lit(before.as_of).alias("as_of")
-        with stored(labels.join(users, on="user_id", how="left_semi")) as judged_by:
-            rows = _evaluation_rows(models, judged_by, config.recommend.n, eligible, end)
-            commit = tables.write_slice(EVALUATIONS, rows.select(as_of, "*"), stamp)
-        return StepRun({"evaluations": commit.rows_written}, f"slates of {stamp.as_of:%Y-%m-%d}")
-
-    inputs = {"recommendations": judged.version, **_versions(replace(before, as_of=end), EVENTS)}
-    stamp = stamp_for(before, "evaluate", _EVALUATE, inputs)
-    return run_step(before, log, EVALUATIONS, stamp, work)
-
-
-def _popularity_slates(
-    night: Night, events: DataFrame, users: DataFrame, items: DataFrame, *, repeat: bool
-) -> DataFrame:
-    """What everybody would have been shown by plain popularity, under the same rules."""
-    alone = Blend(history=0, neighbours=0, als=0, popularity=1)
-    settings = night.config.recommend.model_copy(update={"blend": alone})
-    flat = popularity(events, night.as_of, None)
-    return make_slates(
-        *(events, users, items, flat, night.as_of, settings, night.config.train),
-        repeat=repeat,
-        model_version="none",
-    )
-
-
-def _evaluation_rows(
-    models: dict[str, DataFrame], labels: DataFrame, n: int, eligible: int, until: datetime
-) -> DataFrame:
-    scored = [
-        evaluate_slates(slates, labels, n, eligible).withColumn("model", F.lit(name))
-        for name, slates in models.items()
-    ]
-    both = scored[0].unionByName(scored[1])
-    return both.withColumns({"slice": F.lit("all"), "label_until": F.lit(until)})
-
-
-# --------------------------------------------------------------------------- shared
-def _counted(night: Night) -> DataFrame:
-    return counted(night.tables.read(EVENTS), night.config.events, night.as_of)
-
-
-def _versions(night: Night, *tables: Table) -> dict[str, int]:
-    """Of each table, the version that last changed anything known before as_of."""
-    return {table.name: night.tables.version_before(table, night.as_of) for table in tables}
-
-
-def _made_by(night: Night, table: Table, step: str) -> Commit:
-    commit = night.tables.commit_of(table, step, night.as_of)
-    if commit is None:
-        as_of = format_instant(night.as_of)
-        raise RunError(
-            f"there is no {table.name} as of {as_of} under {night.tables.root}; "
-            f"run: ./spark-submit.sh {step} --as-of {as_of}"
-        )
-    return commit

@@ -20,6 +20,7 @@ class Table:
     written_by : the job that writes it.
     sliced : True where a night rewrites its own as_of slice whole (the table is partitioned
         by as_of).
+    partition_by : the column that the files lie by, where that isn't as_of.
     grows_columns : True where the configuration adds columns (one a measure).
     """
 
@@ -29,12 +30,14 @@ class Table:
     written_by: str
     schema: T.StructType
     sliced: bool = False
+    partition_by: str | None = None
     grows_columns: bool = False
 
 
 _STRING, _LONG, _INT, _DOUBLE = T.StringType(), T.LongType(), T.IntegerType(), T.DoubleType()
 _TS, _BOOL = T.TimestampType(), T.BooleanType()
 _STRINGS, _TEXTS = T.ArrayType(_STRING), T.MapType(_STRING, _STRING)
+_COUNTS, _NUMBERS = T.MapType(_STRING, _LONG), T.MapType(_STRING, _DOUBLE)
 
 
 def _columns(
@@ -71,6 +74,8 @@ EVENTS = Table(
         ("context", _TEXTS, "device, place, weather, ...", "null"),
         ("source", _STRING, "the source's path in the configuration"),
         ("batch_id", _STRING, "the ingest that brought it"),
+        ("batch", _LONG, "number of that ingest: later ones have larger numbers"),
+        ("user_bucket", _INT, "crc32(user_id) modulo 256: users that lie together in the files"),
         ("ingested_at", _TS, "when ebb took it in"),
     ),
 )
@@ -137,10 +142,27 @@ USERS = Table(
         ("attributes", _TEXTS, "from the table of users", "null"),
     ),
 )
-INTERESTS = Table(
+INTEREST_STATE = Table(
+    "interest_state",
+    "Stored sums of what each user did with each item, true at as_of; one more column a sum. "
+    "Read interests through interests_at, which adds what happened since.",
+    ("user_id", "item_id"),
     "interests",
-    "What a user cares for, decayed as of as_of; one more column a configured measure.",
-    ("as_of", "user_id", "facet", "key"),
+    _columns(
+        ("slot", _INT, "users that are brought up to date together: user_bucket * slots / 256"),
+        ("as_of", _TS, "the instant at which the row is true"),
+        _USER,
+        _ITEM,
+        ("n", _LONG, "events that count (not cancelled)"),
+        ("last_ts", _TS, "the latest of them"),
+    ),
+    partition_by="slot",
+    grows_columns=True,
+)
+INTERESTS_NOW = Table(
+    "interests_now",
+    "What everybody cares for, decayed, at one as_of; one more column a configured measure.",
+    ("user_id", "facet", "key"),
     "interests",
     _columns(
         _AS_OF,
@@ -156,9 +178,86 @@ INTERESTS = Table(
             "null",
         ),
         ("rank", _INT, "1 is the strongest key of the facet, by interests.rank_by"),
+        ("drift", _DOUBLE, "short-term share minus long-term share, by interests.drift", "null"),
+        ("trend", _STRING, "rising, fading or steady, by interests.drift.threshold", "null"),
+    ),
+    grows_columns=True,
+)
+USER_FEATURES = Table(
+    "user_features",
+    "What each user with an event is like as of as_of: activity, regularity, breadth, change.",
+    ("as_of", "user_id"),
+    "interests",
+    _columns(
+        _AS_OF,
+        _USER,
+        ("n", _LONG, "events that count (not cancelled)"),
+        ("first_ts", _TS, "the first of them"),
+        ("last_ts", _TS, "the latest of them"),
+        ("recency_days", _DOUBLE, "age of the latest, days"),
+        ("tenure_days", _DOUBLE, "age of the first, days"),
+        ("active_days", _LONG, "distinct UTC days with an event"),
+        ("events_in", _COUNTS, "window of features.activity to the events in it"),
+        ("by_type", _COUNTS, "event type to its events"),
+        ("sessions", _LONG, "runs of events without a gap above features.session_gap"),
+        ("events_per_session", _DOUBLE, "n / sessions"),
+        ("mean_gap_hours", _DOUBLE, "mean time between events; empty with one event", "null"),
+        ("median_gap_hours", _DOUBLE, "median of the same", "null"),
+        ("gap_deviation_hours", _DOUBLE, "standard deviation of the same", "null"),
+        (
+            "repeat_share",
+            _DOUBLE,
+            "part of the events with an item whose item the user had met before",
+            "null",
+        ),
+        ("entropy", _NUMBERS, "facet to the Shannon entropy of its plain shares, bits"),
+        ("keys", _COUNTS, "facet to its keys with a plain share above 0"),
+        (
+            "divergence",
+            _NUMBERS,
+            "facet to the Jensen-Shannon distance of long- and short-term shares, 0 to 1; empty "
+            "without interests.drift",
+            "null",
+        ),
     ),
     sliced=True,
-    grows_columns=True,
+)
+ITEM_FEATURES = Table(
+    "item_features",
+    "What each item is like as of as_of: popularity, velocity, age, audience.",
+    ("as_of", "item_id"),
+    "interests",
+    _columns(
+        _AS_OF,
+        _ITEM,
+        ("n", _LONG, "events that count (not cancelled)"),
+        ("users", _LONG, "distinct users among them"),
+        ("first_ts", _TS, "the first of them", "null"),
+        ("last_ts", _TS, "the latest of them", "null"),
+        ("recency_days", _DOUBLE, "age of the latest, days", "null"),
+        ("age_days", _DOUBLE, "age of published_at, else of the first event, days", "null"),
+        ("popularity", _DOUBLE, "decayed sum of weights, by features.popularity_half_life"),
+        (
+            "velocity",
+            _DOUBLE,
+            "short-term over long-term rate of weight, by features.velocity; 1 is steady",
+            "null",
+        ),
+        (
+            "audience_entropy",
+            _DOUBLE,
+            "Shannon entropy of the users' parts in popularity, bits",
+            "null",
+        ),
+        ("audience", _DOUBLE, "effective users, 2^audience_entropy", "null"),
+        (
+            "repeat_share",
+            _DOUBLE,
+            "part of the events by users who had met the item before",
+            "null",
+        ),
+    ),
+    sliced=True,
 )
 NEIGHBOURS = Table(
     "neighbours",
@@ -280,6 +379,7 @@ RUNS = Table(
     ),
 )
 ALL = (
-    EVENTS, QUARANTINE, FILES, ITEMS, USERS, INTERESTS, NEIGHBOURS, ITEM_FACTORS, MODELS,
-    RECOMMENDATIONS, HOT_LIST, EVALUATIONS, RUNS,
+    EVENTS, QUARANTINE, FILES, ITEMS, USERS, INTEREST_STATE, INTERESTS_NOW,
+    USER_FEATURES, ITEM_FEATURES, NEIGHBOURS, ITEM_FACTORS, MODELS, RECOMMENDATIONS, HOT_LIST,
+    EVALUATIONS, RUNS,
 )  # fmt: skip

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from ebb.context import Night
 from ebb.durations import format_instant, format_seconds
 from ebb.events.ingest import Intake
-from ebb.schema import EVALUATIONS, INTERESTS, RECOMMENDATIONS
+from ebb.schema import EVALUATIONS, INTEREST_STATE, INTERESTS_NOW, RECOMMENDATIONS
 from ebb.tables import Tables
 
 
@@ -52,7 +52,7 @@ def print_summary(summary: NightSummary) -> None:
 def print_queries(tables: Tables, as_of: str) -> None:
     """Write three ways to look at the slates, for the root at hand."""
     path = tables.path(RECOMMENDATIONS)
-    interests = tables.path(INTERESTS)
+    interests = tables.path(INTERESTS_NOW)
     print()
     print("Look at the tables:")
     print(f"  Spark SQL   SELECT * FROM delta.`{path}` WHERE as_of = '{as_of}' AND user_id = '…'")
@@ -79,10 +79,10 @@ def _reasons(intake: Intake) -> str:
 
 
 def _interests(night: Night) -> str:
-    rows = night.tables.read_slice(INTERESTS, night.as_of)
+    rows = night.tables.read(INTEREST_STATE)
     figures = rows.agg(F.countDistinct("user_id").alias("users"), F.count("*").alias("rows"))
     row = figures.first()
-    return f"{row['users']:,} users with {row['rows']:,} interests" if row else "none"
+    return f"{row['users']:,} users with {row['rows']:,} items" if row else "none"
 
 
 def _slates(night: Night) -> str:

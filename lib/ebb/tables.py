@@ -8,9 +8,9 @@ there, so a crash between a commit and anything after it loses nothing and repea
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -24,6 +24,8 @@ from ebb.schema import Table
 _UPKEEP = frozenset(
     {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "CREATE TABLE", "ADD COLUMNS"}
 )
+# Commits of a few weeks of nights.
+_LAST_FEW = 30
 _PROPERTIES = {
     # Readers without Spark (deltalake's Arrow path) can't read deletion vectors.
     "delta.enableDeletionVectors": "false",
@@ -84,10 +86,12 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit of a table: its version, its stamp (None if not ebb's) and Delta's metrics."""
+    """One commit of a table: its version, when it was made, its stamp (None if not ebb's) and
+    Delta's metrics."""
 
     version: int
     operation: str
+    at: datetime
     stamp: Stamp | None
     metrics: Mapping[str, str]
 
@@ -120,14 +124,17 @@ class Tables:
 
     def create(self, table: Table) -> None:
         """Make an empty table, with its comments, where there is none yet."""
+        if self.exists(table):
+            return
         builder = (
             DeltaTable.createIfNotExists(self.spark)
             .location(self.path(table))
             .addColumns(table.schema)
             .comment(table.comment)
         )
-        if table.sliced:
-            builder = builder.partitionedBy("as_of")
+        by = "as_of" if table.sliced else table.partition_by
+        if by:
+            builder = builder.partitionedBy(by)
         for key, value in _PROPERTIES.items():
             builder = builder.property(key, value)
         builder.execute()
@@ -171,19 +178,31 @@ class Tables:
         if condition is not None:
             writer = writer.option("replaceWhere", condition)
         if table.grows_columns:
-            writer = writer.option("mergeSchema", "true")
+            # A table that is replaced whole keeps no column of measures that are gone.
+            writer = writer.option("mergeSchema" if condition else "overwriteSchema", "true")
         writer.save(self.path(table))
         return self.history(table, limit=1)[0]
 
-    def append(self, table: Table, rows: DataFrame, stamp: Stamp) -> None:
+    def append(
+        self, table: Table, rows: DataFrame, stamp: Stamp, *, once: int | None = None
+    ) -> None:
+        """Add rows.
+
+        Parameters
+        ----------
+        once : a number that grows from append to append of the table. A second append with the
+            same or a smaller one, by a job that runs at the same time, writes nothing or fails.
+        """
         self.create(table)
-        (
+        writer = (
             conform(table, rows)
             .write.format("delta")
             .mode("append")
             .option("userMetadata", stamp.to_json())
-            .save(self.path(table))
         )
+        if once is not None:
+            writer = writer.option("txnAppId", f"ebb {table.name}").option("txnVersion", once)
+        writer.save(self.path(table))
 
     def delta(self, table: Table) -> DeltaTable:
         """The table for a merge; made if it isn't there."""
@@ -200,17 +219,31 @@ class Tables:
             return []
         delta = DeltaTable.forPath(self.spark, self.path(table))
         commits = delta.history(limit) if limit else delta.history()
-        rows = commits.select("version", "operation", "userMetadata", "operationMetrics").collect()
+        columns = ("version", "operation", "timestamp", "userMetadata", "operationMetrics")
         return [
             Commit(
-                r.version, r.operation, Stamp.from_json(r.userMetadata), r.operationMetrics or {}
+                r.version,
+                r.operation,
+                r.timestamp.astimezone(UTC),
+                Stamp.from_json(r.userMetadata),
+                r.operationMetrics or {},
             )
-            for r in rows
+            for r in commits.select(*columns).collect()
         ]
+
+    def newest_first(self, table: Table) -> Iterator[Commit]:
+        """Commits, newest first, read by and by: what is sought is mostly among the last few."""
+        seen = 0
+        for limit in (_LAST_FEW, None):
+            commits = self.history(table, limit)
+            yield from commits[seen:]
+            seen = len(commits)
+            if limit is None or seen < limit:
+                return
 
     def commit_of(self, table: Table, step: str, as_of: datetime) -> Commit | None:
         """The latest commit that a step made for an as_of, or None."""
-        for commit in self.history(table):
+        for commit in self.newest_first(table):
             stamp = commit.stamp
             if stamp and stamp.step == step and stamp.as_of == as_of:
                 return commit
@@ -223,7 +256,7 @@ class Tables:
         later events alone leaves an earlier night as complete as it was. A commit by somebody
         else counts, since what it touched is unknown.
         """
-        for commit in self.history(table):
+        for commit in self.newest_first(table):
             if commit.operation in _UPKEEP:
                 continue
             earliest = commit.stamp.facts.get("earliest") if commit.stamp else ""

@@ -62,7 +62,8 @@ def with_fate(rows: DataFrame, existing: DataFrame) -> DataFrame:
     Parameters
     ----------
     rows : of `with_ids`.
-    existing : event_id and payload of events taken in before, those that may meet these ids.
+    existing : event_id and payload of events taken in before, those that may meet these ids;
+        the payload is empty where the id itself is made of it.
 
     Returns
     -------

@@ -10,15 +10,17 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import reduce
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property, reduce
+from itertools import pairwise
 
 from py4j.protocol import Py4JJavaError
 from pyspark import StorageLevel
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from ebb.config import Config, EventSource
@@ -30,8 +32,14 @@ from ebb.events.listing import Source
 from ebb.events.reading import read_rows
 from ebb.events.users import upsert_event_users
 from ebb.events.validation import judge, mapped_columns
+from ebb.interests.slots import USER_BUCKETS
 from ebb.schema import EVENTS, QUARANTINE
 from ebb.tables import Stamp, Tables
+
+# So many days apart, at most, are asked for one by one when earlier events are looked up.
+_STRETCHES = 40
+_ROWS_A_FILE = 4_000_000
+_SECOND = "another ingest wrote at the same time; run again, one job a root at a time"
 
 
 @dataclass(frozen=True)
@@ -76,15 +84,14 @@ def ingest_events(tables: Tables, config: Config) -> Intake:
     rows = reduce(
         DataFrame.unionByName, (batch.judged(name, sources[name]) for name in arrived.paths)
     )
-    fated = with_fate(rows, batch.existing(rows)).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        return batch.take_in(fated)
+        return batch.take_in(rows)
     except (PySparkException, Py4JJavaError) as error:
         if "CSV header does not conform" in str(error):
             raise RunError(_other_columns(str(error))) from error
+        if "ConcurrentTransaction" in str(error):
+            raise RunError(_SECOND) from error
         raise
-    finally:
-        fated.unpersist()
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,17 @@ class Batch:
     def rebuild(self) -> bool:
         return self.arrived.reason is not None
 
+    @cached_property
+    def number(self) -> int:
+        """The version of the events that the batch comes upon: later batches have larger ones."""
+        last = self.tables.history(EVENTS, limit=1)
+        return last[0].version if last else 0
+
+    @property
+    def first(self) -> bool:
+        """Whether the table begins with this batch: there are no earlier events to regard."""
+        return self.rebuild or self.number == 0
+
     def judged(self, name: str, reader: EventSource) -> DataFrame:
         """The rows of one source, typed, judged and with their ids."""
         source = Source(name, "events", reader)
@@ -110,30 +128,31 @@ class Batch:
         typed = judge(raw, reader, self.config.events, self.now)
         return with_ids(typed, F.lit(reader.identical_rows == "keep"))
 
-    def existing(self, rows: DataFrame) -> DataFrame:
-        """Ids and payloads of earlier events that the batch may meet.
+    def take_in(self, rows: DataFrame) -> Intake:
+        """Write the batch: every row of it, judged and with its id, once."""
+        with ExitStack() as kept:
+            if not self.first:  # read for the look-up of ids, and for what comes of it
+                rows = kept.enter_context(_persisted(rows))
+            fated = kept.enter_context(_persisted(with_fate(rows, self._met(rows))))
+            groups = fated.groupBy("source", "fate", "reasons").count().collect()
+            self._refuse_bad_sources(groups)
+            intake = self._counted(groups)
+            self._write(fated, intake)
+            return intake
 
-        An id made from the fields holds its own time, so only the batch's span can hold it; an
-        id of the source's own may have come with any other time.
-        """
-        last = self.tables.history(EVENTS, limit=1)
-        if self.rebuild or not last:
+    def _met(self, rows: DataFrame) -> DataFrame:
+        """Those earlier events (id and payload) that have an id of the batch."""
+        if self.first:
             return self.tables.spark.createDataFrame([], "event_id string, payload string")
         # Pinned, so that what this batch writes is never taken for what was there before.
-        events = self.tables.read(EVENTS, version=last[0].version)
+        events = self.tables.read(EVENTS, version=self.number)
+        payload = payload_hash()
         if all(s.columns.event_id is None for s in self.config.events.sources):
-            low, high = _span(rows.where(F.size("reasons") == 0))
-            within = F.col("event_ts").between(F.lit(low), F.lit(high))
-            events = events.where(within)
-        return events.select("event_id", payload_hash().alias("payload"))
-
-    def take_in(self, fated: DataFrame) -> Intake:
-        """Write the batch; `fated` is persisted by the caller, since it is used several times."""
-        groups = fated.groupBy("source", "fate", "reasons").count().collect()
-        self._refuse_bad_sources(groups)
-        intake = self._counted(groups)
-        self._write(fated, intake)
-        return intake
+            # An id made of the fields holds its own time: only the batch's days can have it.
+            events, payload = events.where(_on_days_of(rows)), F.lit(None).cast("string")
+        ids = rows.where(F.size("reasons") == 0).select("event_id").distinct()
+        met = events.join(F.broadcast(ids), on="event_id", how="left_semi")
+        return met.select("event_id", payload.alias("payload"))
 
     def _refuse_bad_sources(self, groups: list[Row]) -> None:
         most = self.config.events.max_bad_share
@@ -166,7 +185,12 @@ class Batch:
 
     def _write(self, fated: DataFrame, intake: Intake) -> None:
         marked = fated.withColumns(
-            {"batch_id": F.lit(self.batch_id), "ingested_at": F.lit(self.now)}
+            {
+                "batch_id": F.lit(self.batch_id),
+                "batch": F.lit(self.number),
+                "user_bucket": user_bucket(F.col("user_id")),
+                "ingested_at": F.lit(self.now),
+            }
         )
         refused = marked.where(F.col("fate") == "quarantined")
         quarantined = self._write_quarantine(refused, intake)
@@ -197,6 +221,8 @@ class Batch:
         facts = {
             "earliest": format_instant(earliest) if earliest else None,
             "batch_id": self.batch_id,
+            "batch": self.number,
+            "epoch": self.number if self.first else events_epoch(self.tables),
         }
         return Stamp("ingest", None, self.mapping, facts=facts)
 
@@ -212,32 +238,71 @@ class Batch:
         rows = new.select(*EVENTS.schema.names)
         if not intake.inserted and not self.rebuild:
             return 0
-        low, high = _span(rows)
-        stamp = self._stamp(low)
-        empty = self.rebuild or self.tables.read(EVENTS).limit(1).count() == 0
-        if empty or low is None or high is None:
+        stamp = self._stamp(_earliest(rows))
+        if self.first:
             # Files that each hold a stretch of time let a reader of one stretch skip the rest.
-            clustered = rows.repartitionByRange("event_ts").sortWithinPartitions(
-                "event_ts", "event_id"
-            )
-            return self.tables.replace(EVENTS, clustered, None, stamp).rows_written
-        return self._merge_events(rows, stamp, low, high)
-
-    def _merge_events(self, rows: DataFrame, stamp: Stamp, low: datetime, high: datetime) -> int:
-        within = (
-            f"t.event_ts BETWEEN timestamp'{format_instant(low)}' "
-            f"AND timestamp'{format_instant(high)}'"
-        )
-        with self.tables.merging(stamp):
-            (
-                self.tables.delta(EVENTS)
-                .alias("t")
-                .merge(rows.alias("s"), f"t.event_id = s.event_id AND {within}")
-                .whenNotMatchedInsertAll()
-                .execute()
-            )
+            stretched = rows.repartitionByRange("event_ts")
+            return self.tables.replace(EVENTS, by_bucket(stretched), None, stamp).rows_written
+        files = max(1, round(intake.inserted / _ROWS_A_FILE))
+        self.tables.append(EVENTS, by_bucket(rows.coalesce(files)), stamp, once=self.number)
         commit = self.tables.history(EVENTS, limit=1)[0]
-        return int(commit.metrics.get("numTargetRowsInserted", 0))
+        mine = commit.stamp is not None and commit.stamp.facts.get("batch") == self.number
+        return commit.rows_written if mine else 0
+
+
+def events_epoch(tables: Tables) -> int:
+    """The number of the ingest that the table began with: another one when all files were read
+    again, so that what was made of the earlier events no longer holds."""
+    for commit in tables.newest_first(EVENTS):
+        if commit.stamp and "epoch" in commit.stamp.facts:
+            return int(commit.stamp.facts["epoch"])
+    return -1
+
+
+def user_bucket(user_id: Column) -> Column:
+    """The bucket of a user: crc32 of the id modulo 256, an int."""
+    return (F.crc32(user_id) % F.lit(USER_BUCKETS)).cast("int")
+
+
+def by_bucket(rows: DataFrame) -> DataFrame:
+    """Sort each file so that a reader of a few buckets can skip the pages of the others."""
+    return rows.sortWithinPartitions("user_bucket", "event_ts", "event_id")
+
+
+def _on_days_of(rows: DataFrame) -> Column:
+    """True for events on the UTC days of a batch's good rows; few conditions, so that files of
+    other days are skipped."""
+    good = rows.where(F.size("reasons") == 0)
+    days = [r[0] for r in good.select(F.to_date("event_ts")).distinct().collect()]
+    stretches: list[list[date]] = []
+    for day in sorted(days):
+        if stretches and day - stretches[-1][1] <= timedelta(days=1):
+            stretches[-1][1] = day
+        else:
+            stretches.append([day, day])
+    while len(stretches) > _STRETCHES:
+        gaps = [after[0] - before[1] for before, after in pairwise(stretches)]
+        at = gaps.index(min(gaps))
+        stretches[at : at + 2] = [[stretches[at][0], stretches[at + 1][1]]]
+    within = [
+        (F.col("event_ts") >= F.lit(_midnight(first)))
+        & (F.col("event_ts") < F.lit(_midnight(last) + timedelta(days=1)))
+        for first, last in stretches
+    ]
+    return reduce(Column.__or__, within, F.lit(False))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+@contextmanager
+def _persisted(rows: DataFrame) -> Iterator[DataFrame]:
+    kept = rows.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        yield kept
+    finally:
+        kept.unpersist()
 
 
 def _by_reason(groups: list[Row]) -> Counter[str]:
@@ -249,11 +314,10 @@ def _by_reason(groups: list[Row]) -> Counter[str]:
     return reasons
 
 
-def _span(rows: DataFrame) -> tuple[datetime | None, datetime | None]:
-    """First and last event_ts, in UTC."""
-    span = rows.agg(F.min("event_ts"), F.max("event_ts")).first() or (None, None)
-    low, high = (instant.astimezone(UTC) if instant else None for instant in span)
-    return low, high
+def _earliest(rows: DataFrame) -> datetime | None:
+    """The first event_ts, in UTC."""
+    found = rows.agg(F.min("event_ts")).first()
+    return found[0].astimezone(UTC) if found and found[0] else None
 
 
 def _other_columns(error: str) -> str:

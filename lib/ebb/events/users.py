@@ -23,11 +23,25 @@ def upsert_event_users(tables: Tables, events: DataFrame, stamp: Stamp, *, rebui
     """Bring the users of new events in; an earlier event than any before moves first_seen."""
     seen = events.groupBy("user_id").agg(F.min("event_ts").alias("first_seen"))
     known = seen.withColumn("attributes", F.lit(None).cast("map<string,string>"))
-    if rebuild:
+    if rebuild or not tables.exists(USERS):
         # The table of users, if there is one, is read again right after the events.
         tables.replace(USERS, known, None, stamp)
         return
-    upsert_users(tables, known, stamp)
+    before = tables.read(USERS).select("user_id", F.col("first_seen").alias("since"))
+    # Nearly all users of a night are known: they cost a look, and no rewrite of the table.
+    met = known.join(before.withColumn("is_known", F.lit(True)), on="user_id", how="left")
+    is_new = F.col("is_known").isNull()
+    earlier = F.coalesce(F.col("first_seen") < F.col("since"), F.lit(False))
+    changed = met.where(is_new | earlier).withColumn("is_new", is_new).persist()
+    try:
+        kinds = {row["is_new"] for row in changed.select("is_new").distinct().collect()}
+        if True in kinds:
+            fresh = changed.where("is_new").select(*USERS.schema.names)
+            tables.append(USERS, fresh.coalesce(1), stamp)
+        if False in kinds:
+            upsert_users(tables, changed.where(~F.col("is_new")), stamp)
+    finally:
+        changed.unpersist()
 
 
 def upsert_users(tables: Tables, users: DataFrame, stamp: Stamp) -> None:

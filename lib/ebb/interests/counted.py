@@ -43,7 +43,7 @@ def weight_of(types: Mapping[str, EventType], event_type: Column, value: Column)
     return weight
 
 
-def counted(events: DataFrame, settings: Events, as_of: datetime) -> DataFrame:
+def counted(events: DataFrame, settings: Events, as_of: datetime, *also: str) -> DataFrame:
     """Events strictly before `as_of` with their weight after cancellations.
 
     A cancelling event takes its quantity (the size of its value, 1 without one) back from the
@@ -51,14 +51,20 @@ def counted(events: DataFrame, settings: Events, as_of: datetime) -> DataFrame:
     cancellations before `as_of` act. What is wholly cancelled is left out; cancelling events
     themselves are never counted.
 
+    Parameters
+    ----------
+    also : more columns of `events` to keep.
+
     Returns
     -------
-    DataFrame of user_id, item_id (empty for itemless types), event_type, event_ts, weight.
+    DataFrame of event_id, user_id, item_id (empty for itemless types), event_type, event_ts,
+    weight.
     """
+    kept = (*COLUMNS, *also)
     known = events.where(F.col("event_ts") < F.lit(as_of))
     cancelled_by = settings.cancelled_by()
     if not cancelled_by:
-        return known.select(*COLUMNS)
+        return known.select(*kept)
     stacked = known.withColumn("stack", _stack(cancelled_by))
     is_cancel = F.col("event_type").isin(sorted(set(cancelled_by.values())))
     # Few (user, item) ever see a cancellation: only those pay for the ordering.
@@ -69,7 +75,7 @@ def counted(events: DataFrame, settings: Events, as_of: datetime) -> DataFrame:
     has_cancel = F.col("cancelled_user_id").isNotNull()
     plain = marked.where(~has_cancel)
     netted = _net(marked.where(has_cancel), settings.types, is_cancel)
-    return plain.select(*COLUMNS).unionByName(netted.select(*COLUMNS))
+    return plain.select(*kept).unionByName(netted.select(*kept))
 
 
 _PAIR = ("user_id", "item_id", "order_id", "stack")

@@ -1,21 +1,34 @@
-"""Interests at an as_of, straight from the events: every measure of every facet in one pass.
+"""Everybody's interests at one instant, from counted events, stored sums, or both.
 
-Exact for every curve: a measure is the sum over a user's events before as_of of
-weight * curve(age), and all measures are conditional sums of one groupBy.
+All measures of all facets come from one groupBy behind one shuffle by user; the shares and ranks
+that follow need no other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from ebb.config import Interests, Measure
-from ebb.interests.columns import age_days, curve_column
-from ebb.rounding import significant
+from ebb.config import EventType
+from ebb.interests.columns import age_days
+from ebb.interests.keys import with_keys
+from ebb.interests.measures import Interests
+from ebb.interests.profile import with_profile
+from ebb.interests.sums import (
+    Sum,
+    counts_later,
+    direct,
+    distinct_sums,
+    is_stored,
+    measure_value,
+    ratio_value,
+    stored_sums,
+)
 
-_LIST_FACETS = {"category": "categories", "tag": "tags"}
+_EVENT = ("user_id", "item_id", "event_type", "event_ts", "weight")
 
 
 def interests_from_events(
@@ -23,94 +36,108 @@ def interests_from_events(
     items: DataFrame,
     facets: tuple[str, ...],
     settings: Interests,
+    types: Mapping[str, EventType],
     as_of: datetime,
 ) -> DataFrame:
-    """Compute the interests of all users at `as_of`.
+    """Compute the interests of all users at `as_of` from their events: the full rebuild.
 
     Parameters
     ----------
     events : counted events (`counted.counted`): strictly before `as_of`, cancellations applied.
     items : item versions that hold at `as_of`, one row an item.
+    types : the configured event types.
 
     Returns
     -------
-    DataFrame of as_of, user_id, facet, key, n, last_ts, one column a measure, share, rank.
+    DataFrame of as_of, user_id, facet, key, n, last_ts, one column a measure and a ratio, share,
+    rank, drift, trend.
     """
-    keyed = _with_keys(events, items, facets)
-    age = age_days(as_of, F.col("event_ts"))
-    measures = [_measure_column(measure, age).alias(measure.name) for measure in settings.measures]
-    sums = keyed.groupBy("user_id", "facet", "key").agg(
-        F.count(F.lit(1)).alias("n"), F.max("event_ts").alias("last_ts"), *measures
+    return interests_of(_by_user(events, settings), items, facets, settings, types, as_of)
+
+
+def interests_with_stored(
+    stored: DataFrame,
+    events: DataFrame,
+    items: DataFrame,
+    facets: tuple[str, ...],
+    settings: Interests,
+    types: Mapping[str, EventType],
+    as_of: datetime,
+) -> DataFrame:
+    """The same from sums stored for (user, item) and the events that they lack.
+
+    Parameters
+    ----------
+    stored : user_id, item_id, stored_n, stored_last and the stored sums, valued at `as_of`.
+    events : counted events with `fresh`: false where the stored sums hold the event already, and
+        it is there for windows and lines only.
+    """
+    both = _by_user(events, settings, "fresh").unionByName(
+        stored.repartition("user_id"), allowMissingColumns=True
     )
-    return _with_share_and_rank(sums, settings).select(
+    return interests_of(both, items, facets, settings, types, as_of)
+
+
+def interests_of(
+    rows: DataFrame,
+    items: DataFrame,
+    facets: tuple[str, ...],
+    settings: Interests,
+    types: Mapping[str, EventType],
+    as_of: datetime,
+) -> DataFrame:
+    keyed = with_keys(rows, items, facets)
+    per_measure = stored_sums(settings.measures)
+    totals = [
+        *(total_of(s, keyed.columns, types, as_of).alias(s.name) for s in
+          distinct_sums(settings.measures)),
+        *(column.alias(name) for measure in settings.measures if not is_stored(measure)
+          for name, column in direct(measure, types, as_of).items()),
+    ]  # fmt: skip
+    summed = keyed.groupBy("user_id", "facet", "key").agg(*counted_totals(keyed.columns), *totals)
+    values = [measure_value(m, per_measure.get(m.name, ()), as_of) for m in settings.measures]
+    own = ("user_id", "facet", "key")
+    valued = summed.where(F.col("n") > 0).select(*own, "n", "last_ts", *values)
+    valued = valued.select("*", *(ratio_value(ratio) for ratio in settings.ratios))
+    return with_profile(valued, settings).select(
         F.lit(as_of).alias("as_of"),
-        "user_id",
-        "facet",
-        "key",
+        *own,
         "n",
         "last_ts",
-        *(measure.name for measure in settings.measures),
+        *settings.columns,
         "share",
         "rank",
+        "drift",
+        "trend",
     )
 
 
-def _measure_column(measure: Measure, age: Column) -> Column:
-    weight = F.lit(1.0) if measure.aggregate == "count" else F.col("weight")
-    term = weight * curve_column(measure, age)
-    if measure.event_types is not None:
-        term = F.when(F.col("event_type").isin(*measure.event_types), term).otherwise(0.0)
-    return F.sum(term)
+def counted_totals(columns: list[str]) -> tuple[Column, Column]:
+    """n, the events that count, and last_ts, the latest of them; stored ones included."""
+    if "fresh" not in columns:
+        return F.count(F.lit(1)).alias("n"), F.max("event_ts").alias("last_ts")
+    one = F.when(F.col("fresh"), F.lit(1))
+    n = F.sum(F.coalesce("stored_n", one)).alias("n")
+    return n, F.max(F.coalesce("stored_last", "event_ts")).alias("last_ts")
 
 
-def _with_keys(events: DataFrame, items: DataFrame, facets: tuple[str, ...]) -> DataFrame:
-    """One row an event and key; an event on an item without categories has no category key."""
-    on_items = events.where(F.col("item_id").isNotNull())
-    columns = ("user_id", "event_type", "event_ts", "weight")
-    if facets == ("item",):
-        return on_items.select(
-            *columns, F.lit("item").alias("facet"), F.col("item_id").alias("key")
-        )
-    keys = items.select("item_id", *(_keys_of(f).alias(f"keys_{f}") for f in facets if f != "item"))
-    joined = on_items.join(keys, on="item_id", how="left")
-    per_facet = [_facet_keys(facet) for facet in facets]
-    exploded = joined.select(*columns, F.explode(F.concat(*per_facet)).alias("at"))
-    return exploded.select(*columns, "at.facet", "at.key")
+def total_of(s: Sum, columns: list[str], types: Mapping[str, EventType], as_of: datetime) -> Column:
+    """A stored sum over rows of events and, where there are any, of stored sums."""
+    term = s.of_event(age_days(as_of, F.col("event_ts")), types)
+    if "fresh" in columns:
+        term = F.coalesce(F.col(s.name), F.when(F.col("fresh"), term))
+    return s.total(term)
 
 
-def _keys_of(facet: str) -> Column:
-    """An item's keys of a facet, each once."""
-    if facet in _LIST_FACETS:
-        listed = F.col(_LIST_FACETS[facet])
-    else:
-        listed = F.array_compact(F.array(F.col("attributes")[facet]))
-    return F.array_distinct(F.coalesce(listed, F.array().cast("array<string>")))
-
-
-def _facet_keys(facet: str) -> Column:
-    if facet == "item":
-        listed = F.array(F.col("item_id"))
-    else:
-        listed = F.coalesce(F.col(f"keys_{facet}"), F.array().cast("array<string>"))
-    return F.transform(listed, lambda key: F.struct(F.lit(facet).alias("facet"), key.alias("key")))
-
-
-def _with_share_and_rank(sums: DataFrame, settings: Interests) -> DataFrame:
-    """Share and rank of each key in its user's facet, by the measure `rank_by`.
-
-    Plain share: max(x, 0) over the facet's sum of it, empty where that sum is 0. Softmax: over
-    plain shares divided by the temperature. Ranks order by the measure rounded to 6 significant
-    digits, then by key, so that they don't hang on the order of float sums.
-    """
-    facet = Window.partitionBy("user_id", "facet")
-    positive = F.greatest(F.col(settings.rank_by), F.lit(0.0))
-    total = F.sum(positive).over(facet)
-    share = F.when(total > 0, positive / total)
-    order = facet.orderBy(significant(F.col(settings.rank_by)).desc(), F.col("key"))
-    ranked = sums.withColumn("share", share).withColumn("rank", F.row_number().over(order))
-    if settings.share == "plain":
-        return ranked
-    # exp of (share - 1) / temperature stays within (0, 1]: it can't overflow, and the constant
-    # factor cancels.
-    raised = F.exp((F.col("share") - 1.0) / F.lit(settings.temperature))
-    return ranked.withColumn("share", raised / F.sum(raised).over(facet))
+def _by_user(events: DataFrame, settings: Interests, *also: str) -> DataFrame:
+    """Events by user, so that all that follows needs no other shuffle."""
+    counting = counts_later(settings.measures)
+    columns = (*_EVENT, *also, *(("event_id",) if counting else ()))
+    rows = events.select(*columns).repartition("user_id")
+    if not counting:
+        return rows
+    newest_first = Window.partitionBy("user_id").orderBy(
+        F.col("event_ts").desc(), F.col("event_id").desc()
+    )
+    later = F.row_number().over(newest_first) - 1
+    return rows.withColumn("later", later.cast("double")).drop("event_id")

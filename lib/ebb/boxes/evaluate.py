@@ -1,0 +1,112 @@
+"""The box that judges the slates of an earlier night by what users then did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ebb.boxes.inputs import counted_events, versions
+from ebb.config import Blend
+from ebb.context import Night
+from ebb.evaluate.slates import evaluate_slates, labels_after
+from ebb.interests.counted import counted
+from ebb.models.pairs import stored
+from ebb.models.popularity import popularity
+from ebb.recommend.eligible import items_at, users_to_score
+from ebb.recommend.slates import make_slates
+from ebb.schema import EVALUATIONS, EVENTS, ITEMS, RECOMMENDATIONS, USERS
+from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
+from ebb.tables import Stamp
+
+_SECTIONS = ("events", "items", "users", "recommend", "evaluate")
+
+
+def evaluate(night: Night, log: RunLog) -> Outcome | None:
+    judged = _slates_before(night)
+    if judged is None:
+        night.progress.say("evaluate … no slates of an earlier as_of yet")
+        return None
+    return _evaluate_slates(replace(night, as_of=judged.as_of), log, judged, until=night.as_of)
+
+
+@dataclass(frozen=True)
+class _EarlierSlates:
+    """Slates of a night before: their as_of, the version of their commit, whether they repeat."""
+
+    as_of: datetime
+    version: int
+    repeat: bool
+
+
+def _slates_before(night: Night) -> _EarlierSlates | None:
+    """The slates of the latest as_of before the night's."""
+    best: _EarlierSlates | None = None
+    for commit in night.tables.history(RECOMMENDATIONS):
+        stamp = commit.stamp
+        if stamp is None or stamp.as_of is None or stamp.as_of >= night.as_of:
+            continue
+        # History is newest first: of one as_of, the first met is the one that stands.
+        if best is None or stamp.as_of > best.as_of:
+            best = _EarlierSlates(stamp.as_of, commit.version, bool(stamp.facts.get("repeat")))
+    return best
+
+
+def _evaluate_slates(
+    before: Night, log: RunLog, judged: _EarlierSlates, until: datetime
+) -> Outcome:
+    """Judge the slates of `before`'s as_of, beside flat popularity's, by the label window."""
+    tables, config = before.tables, before.config
+    end = min(until, before.as_of + config.evaluate.horizon)
+
+    def work(stamp: Stamp) -> StepRun:
+        with stored(counted_events(before)) as known:
+            return judge(known, stamp)
+
+    def judge(known: DataFrame, stamp: Stamp) -> StepRun:
+        users = users_to_score(tables.read(USERS), known, before.as_of, config.recommend)
+        items = items_at(tables.read(ITEMS), known, before.as_of, config.recommend.block)
+        eligible = items.where("eligible").count()
+        had = None if judged.repeat else known.select("user_id", "item_id").distinct()
+        then = counted(tables.read(EVENTS), config.events, end)
+        labels = labels_after(then, before.as_of, end, had)
+        models = {
+            "ebb": tables.read_slice(RECOMMENDATIONS, before.as_of),
+            "popularity": _popularity_slates(before, known, users, items, repeat=judged.repeat),
+        }
+        as_of = F.lit(before.as_of).alias("as_of")
+        with stored(labels.join(users, on="user_id", how="left_semi")) as judged_by:
+            rows = _evaluation_rows(models, judged_by, config.recommend.n, eligible, end)
+            commit = tables.write_slice(EVALUATIONS, rows.select(as_of, "*"), stamp)
+        return StepRun({"evaluations": commit.rows_written}, f"slates of {stamp.as_of:%Y-%m-%d}")
+
+    inputs = {"recommendations": judged.version, **versions(replace(before, as_of=end), EVENTS)}
+    stamp = stamp_for(before, "evaluate", _SECTIONS, inputs)
+    return run_step(before, log, EVALUATIONS, stamp, work)
+
+
+def _popularity_slates(
+    night: Night, events: DataFrame, users: DataFrame, items: DataFrame, *, repeat: bool
+) -> DataFrame:
+    """What everybody would have been shown by plain popularity, under the same rules."""
+    alone = Blend(history=0, neighbours=0, als=0, popularity=1)
+    settings = night.config.recommend.model_copy(update={"blend": alone})
+    flat = popularity(events, night.as_of, None)
+    return make_slates(
+        *(events, users, items, flat, night.as_of, settings, night.config.train),
+        repeat=repeat,
+        model_version="none",
+    )
+
+
+def _evaluation_rows(
+    models: dict[str, DataFrame], labels: DataFrame, n: int, eligible: int, until: datetime
+) -> DataFrame:
+    scored = [
+        evaluate_slates(slates, labels, n, eligible).withColumn("model", F.lit(name))
+        for name, slates in models.items()
+    ]
+    both = scored[0].unionByName(scored[1])
+    return both.withColumns({"slice": F.lit("all"), "label_until": F.lit(until)})

@@ -1,0 +1,47 @@
+"""The boxes of interests: the stored sums brought up a night, and the table `interests_now`."""
+
+from __future__ import annotations
+
+from ebb.boxes.inputs import versions
+from ebb.context import Night
+from ebb.durations import format_instant
+from ebb.interests.reader import interests_at
+from ebb.interests.state import bring_up
+from ebb.schema import EVENTS, INTEREST_STATE, INTERESTS_NOW, ITEMS
+from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
+from ebb.tables import Stamp
+
+_SECTIONS = ("events", "items", "interests")
+
+
+def interests(night: Night, log: RunLog) -> Outcome:
+    """Bring the stored sums up; what they still lack is read from events when they are read."""
+
+    def work(stamp: Stamp) -> StepRun:
+        commit, remark = bring_up(night.tables, night.config, stamp)
+        return StepRun({"interest_state": commit.rows_written}, remark)
+
+    stamp = stamp_for(night, "interests", _SECTIONS, versions(night, EVENTS))
+    return run_step(night, log, INTEREST_STATE, stamp, work)
+
+
+def interests_now(night: Night, log: RunLog) -> Outcome | None:
+    """Write everybody's interests as of the night, unless the table holds a later night."""
+    if not night.config.interests.now:
+        return None
+    tables = night.tables
+    last = next(iter(tables.history(INTERESTS_NOW, limit=1)), None)
+    held = last.stamp.as_of if last and last.stamp else None
+    if held and held > night.as_of:
+        night.progress.say(f"interests now … kept as of {format_instant(held)}")
+        return None
+
+    def work(stamp: Stamp) -> StepRun:
+        rows = interests_at(tables, night.as_of)
+        top = night.config.interests.top
+        kept = rows if top is None else rows.where(rows["rank"] <= top)
+        commit = tables.replace(INTERESTS_NOW, kept, None, stamp)
+        return StepRun({"interests_now": commit.rows_written}, f"{commit.rows_written:,} rows")
+
+    stamp = stamp_for(night, "interests now", _SECTIONS, versions(night, EVENTS, ITEMS))
+    return run_step(night, log, INTERESTS_NOW, stamp, work)

@@ -1,0 +1,287 @@
+"""The stored sums: made from all events once, then one slot of users brought up a night.
+
+`interest_state` holds, for each (user, item), the sums that can be carried on in time. Facets
+aren't in it: a category's sum is the sum over its items, taken when interests are read, under the
+catalogue of that as_of. So neither a changed catalogue nor another facet makes it stale.
+
+A cancellation may reach back into what is stored. The (user, item) pairs that one touches are
+summed anew from all their events; nothing is ever subtracted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import reduce
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from ebb.config import Config, Events
+from ebb.events.ingest import events_epoch, user_bucket
+from ebb.interests.columns import age_days
+from ebb.interests.counted import counted
+from ebb.interests.measures import Interests
+from ebb.interests.slots import USER_BUCKETS, Slots
+from ebb.interests.snapshot import counted_totals, total_of
+from ebb.interests.sums import Sum, distinct_sums
+from ebb.schema import EVENTS, INTEREST_STATE
+from ebb.tables import Commit, Stamp, Tables
+
+_PAIR = ("user_id", "item_id")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What interests are made from and how; kept in the facts of a night's commit.
+
+    Attributes
+    ----------
+    epoch : of the events (`ingest.events_epoch`); it is another after a change under `events`.
+    """
+
+    interests: Interests
+    facets: tuple[str, ...]
+    events: Events
+    epoch: int
+
+    @staticmethod
+    def of(config: Config, tables: Tables) -> Setup:
+        return Setup(config.interests, config.facets, config.events, events_epoch(tables))
+
+    @property
+    def sums(self) -> tuple[Sum, ...]:
+        return distinct_sums(self.interests.measures)
+
+    def to_facts(self) -> dict[str, Any]:
+        return {
+            "interests": self.interests.model_dump(mode="json"),
+            "facets": list(self.facets),
+            "events": self.events.model_dump(mode="json"),
+            "epoch": self.epoch,
+        }
+
+    @staticmethod
+    def from_facts(facts: dict[str, Any]) -> Setup:
+        return Setup(
+            Interests.model_validate(facts["interests"]),
+            tuple(facts["facets"]),
+            Events.model_validate(facts["events"]),
+            facts["epoch"],
+        )
+
+    def stores_as(self, other: Setup) -> bool:
+        """Whether sums stored under the other hold under this one as well."""
+        same_slots = self.interests.slots == other.interests.slots
+        return self.epoch == other.epoch and same_slots and self.sums == other.sums
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The stored sums of one version of `interest_state`."""
+
+    version: int
+    slots: Slots
+    setup: Setup
+
+    @staticmethod
+    def of(commit: Commit) -> Stored | None:
+        stamp = commit.stamp
+        if stamp is None or stamp.step != "interests":
+            return None
+        facts = dict(stamp.facts)
+        return Stored(
+            commit.version, Slots.from_facts(facts["slots"]), Setup.from_facts(facts["setup"])
+        )
+
+    def rows(self, tables: Tables, as_of: datetime) -> DataFrame:
+        """user_id, item_id, stored_n, stored_last and the sums, carried on to `as_of`."""
+        age = age_days(as_of, F.col("as_of"))
+        return tables.read(INTEREST_STATE, self.version).select(
+            "slot",
+            *_PAIR,
+            F.col("n").alias("stored_n"),
+            F.col("last_ts").alias("stored_last"),
+            *(s.carried(age).alias(s.name) for s in self.setup.sums),
+        )
+
+
+def bring_up(tables: Tables, config: Config, stamp: Stamp) -> tuple[Commit, str]:
+    """Bring the stored sums up to the night's as_of; says in words what was done.
+
+    All slots are made from the events where there is nothing to go on from; otherwise the slot
+    that is due is. Sums that are ahead of the night already are left as they are.
+    """
+    as_of, setup = stamp.as_of, Setup.of(config, tables)
+    if as_of is None:
+        raise ValueError("interests are kept by as_of: the stamp needs one")
+    batch = next_batch(tables)
+    before = latest(tables)
+    if before is None or not before.setup.stores_as(setup):
+        slots = Slots.all_at(setup.interests.slots, as_of, batch)
+        numbers = tuple(range(slots.count))
+        rows = _summed(tables, _everything(tables, setup, as_of), setup, as_of, numbers)
+        commit = _write(tables, rows, None, stamp, slots, setup)
+        return commit, f"{commit.rows_written:,} sums, from all events"
+    if before.slots.latest > as_of:
+        none = tables.spark.createDataFrame([], INTEREST_STATE.schema)
+        tables.append(INTEREST_STATE, none, _stamped(stamp, before.slots, setup, batch))
+        commit = tables.history(INTEREST_STATE, limit=1)[0]
+        return commit, "the stored sums are ahead; this as_of is read from events"
+    numbers = before.slots.due(as_of)
+    slots = before.slots.brought(numbers, as_of, batch)
+    rows = _summed(tables, _brought(tables, before, as_of, numbers), setup, as_of, numbers)
+    commit = _write(tables, rows, numbers, stamp, slots, setup)
+    listed = ", ".join(str(number + 1) for number in numbers)
+    return commit, f"{commit.rows_written:,} sums: slot {listed} of {slots.count} brought up"
+
+
+def latest(tables: Tables) -> Stored | None:
+    """The stored sums as they are now."""
+    found = (Stored.of(commit) for commit in tables.newest_first(INTEREST_STATE))
+    return next((stored for stored in found if stored), None)
+
+
+def next_batch(tables: Tables) -> int:
+    """All events taken in so far are of ingests numbered below this."""
+    last = tables.history(EVENTS, limit=1)
+    return last[0].version if last else 0
+
+
+def lacking(events: DataFrame, slots: Slots, as_of: datetime, reach: timedelta) -> DataFrame:
+    """Events that a reading at `as_of` needs beside the stored sums.
+
+    Returns
+    -------
+    The columns of `events` with `fresh`: true where the stored sums lack the event, false where it
+    is read again because a window or line still reaches it; and `late`: it happened before the
+    instant at which its user's sums were true.
+    """
+    slot = slot_of(slots.count)
+    since = _of_slot([F.lit(s.as_of) for s in slots.slots], slot)
+    batch = _of_slot([F.lit(s.batch) for s in slots.slots], slot)
+    first = min(slots.earliest, as_of - reach)
+    recent = F.col("event_ts") >= F.lit(as_of - reach)
+    late = F.col("event_ts") < since
+    fresh = ~late | (F.col("batch") >= batch)
+    # Literals, so that files that hold nothing of the sort are skipped.
+    maybe = (F.col("event_ts") >= F.lit(first)) | (F.col("batch") >= F.lit(slots.first_batch))
+    known = events.where((F.col("event_ts") < F.lit(as_of)) & maybe)
+    return known.withColumn("late", late).withColumn("fresh", fresh).where(fresh | recent)
+
+
+def apart(
+    needed: DataFrame, stored: DataFrame, events: DataFrame, settings: Events, as_of: datetime
+) -> tuple[DataFrame, DataFrame]:
+    """Counted events and stored sums, after what cancellations reach has been set apart.
+
+    A cancellation, or a late event that one may take back, changes what earlier events of its
+    (user, item) count for. Those pairs lose their stored sums and get all of their events.
+    """
+    cancelled_by = settings.cancelled_by()
+    if not cancelled_by:
+        return counted(needed, settings, as_of, "fresh"), stored
+    takes = F.col("event_type").isin(sorted(set(cancelled_by.values())))
+    late_taken = F.col("late") & F.col("event_type").isin(sorted(cancelled_by))
+    pairs = F.broadcast(
+        needed.where(F.col("fresh") & (takes | late_taken)).select(*_PAIR).distinct()
+    )
+    others = needed.join(pairs, on=list(_PAIR), how="left_anti").drop("late")
+    theirs = (
+        events.where(F.col("event_ts") < F.lit(as_of))
+        .join(pairs, on=list(_PAIR), how="left_semi")
+        .withColumn("fresh", F.lit(True))
+    )
+    kept = stored.join(pairs, on=list(_PAIR), how="left_anti")
+    return counted(others.unionByName(theirs), settings, as_of, "fresh"), kept
+
+
+def slot_of(count: int) -> Column:
+    """The slot of an event's user."""
+    return F.floor(F.col("user_bucket") * F.lit(count) / F.lit(USER_BUCKETS)).cast("int")
+
+
+def _of_slot(values: list[Column], slot: Column) -> Column:
+    return F.get(F.array(*values), slot)
+
+
+def _everything(tables: Tables, setup: Setup, as_of: datetime) -> DataFrame:
+    return counted(tables.read(EVENTS), setup.events, as_of, "user_bucket")
+
+
+def _brought(
+    tables: Tables, before: Stored, as_of: datetime, numbers: tuple[int, ...]
+) -> DataFrame:
+    """Stored sums of the slots, and the events that they lack."""
+    events = tables.read(EVENTS).where(_in_slots(numbers, before.slots.count))
+    needed = lacking(events, before.slots, as_of, timedelta(0))
+    rows = before.rows(tables, as_of).where(F.col("slot").isin(*numbers)).drop("slot")
+    fresh, kept = apart(needed, rows, events, before.setup.events, as_of)
+    both = fresh.unionByName(kept, allowMissingColumns=True)
+    return both.withColumn("user_bucket", user_bucket(F.col("user_id")))
+
+
+def _in_slots(numbers: tuple[int, ...], count: int) -> Column:
+    width = USER_BUCKETS // count
+    within = [F.col("user_bucket").between(n * width, (n + 1) * width - 1) for n in numbers]
+    return reduce(Column.__or__, within)
+
+
+def _summed(
+    tables: Tables, rows: DataFrame, setup: Setup, as_of: datetime, numbers: tuple[int, ...]
+) -> DataFrame:
+    """One row a (user, item) of the slots `numbers`, behind one shuffle."""
+    tasks, part = _dealt(tables, setup.interests.slots, numbers)
+    dealt = (
+        rows.where(F.col("item_id").isNotNull())
+        .withColumn("part", part)
+        .withColumn("slot", slot_of(setup.interests.slots))
+        .drop("event_id", "user_bucket")
+        .repartitionById(tasks, "part")
+    )
+    sums = [total_of(s, rows.columns, setup.events.types, as_of).alias(s.name) for s in setup.sums]
+    summed = dealt.groupBy("part", "slot", *_PAIR).agg(*counted_totals(rows.columns), *sums)
+    return (
+        summed.where(F.col("n") > 0)
+        .drop("part")
+        .withColumn("as_of", F.lit(as_of))
+        .sortWithinPartitions("slot", *_PAIR)
+    )
+
+
+def _dealt(tables: Tables, count: int, numbers: tuple[int, ...]) -> tuple[int, Column]:
+    """How many tasks to deal the slots to, and which of them a user's bucket goes to.
+
+    A slot goes to one task or more, and no task has two slots: so each writes one sorted file.
+    """
+    wanted = int(tables.spark.conf.get("spark.sql.shuffle.partitions") or 1)
+    tasks = 1  # of a slot
+    while tasks * len(numbers) < wanted and tasks * count < USER_BUCKETS:
+        tasks *= 2
+    place = F.array_position(F.array(*map(F.lit, numbers)), slot_of(count)) - 1
+    task = F.floor(F.col("user_bucket") * F.lit(count * tasks) / F.lit(USER_BUCKETS)) % tasks
+    return tasks * len(numbers), (place * tasks + task).cast("int")
+
+
+def _write(
+    tables: Tables,
+    rows: DataFrame,
+    numbers: tuple[int, ...] | None,
+    stamp: Stamp,
+    slots: Slots,
+    setup: Setup,
+) -> Commit:
+    condition = f"slot IN ({', '.join(map(str, numbers))})" if numbers is not None else None
+    stamped = _stamped(stamp, slots, setup, slots.last_batch)
+    return tables.replace(INTEREST_STATE, rows, condition, stamped)
+
+
+def _stamped(stamp: Stamp, slots: Slots, setup: Setup, batch: int) -> Stamp:
+    facts = {
+        **stamp.facts,
+        "slots": slots.to_facts(),
+        "setup": setup.to_facts(),
+        "batch": batch,
+    }
+    return Stamp(stamp.step, stamp.as_of, stamp.config, stamp.inputs, facts)
