@@ -34,9 +34,11 @@ def with_profile(rows: DataFrame, settings: Interests) -> DataFrame:
         return shared.withColumns({"drift": empty.cast("double"), "trend": empty.cast("string")})
     drift = plain_share(settings.drift.short) - plain_share(settings.drift.long)
     threshold = settings.drift.threshold
+    # To nine decimals, so that the last bits of a sum don't decide.
+    rounded = F.round("drift", 9)
     trend = (
-        F.when(F.col("drift") >= threshold, F.lit("rising"))
-        .when(F.col("drift") <= -threshold, F.lit("fading"))
+        F.when(rounded >= threshold, F.lit("rising"))
+        .when(rounded <= -threshold, F.lit("fading"))
         .when(F.col("drift").isNotNull(), F.lit("steady"))
     )
     return shared.withColumn("drift", drift).withColumn("trend", trend)
@@ -53,8 +55,9 @@ def _with_share(rows: DataFrame, settings: Interests) -> DataFrame:
     plain = rows.withColumn("share", plain_share(settings.rank_by))
     if settings.share == "plain":
         return plain
-    # exp of (share - 1) / temperature stays within (0, 1]: it can't overflow, and the constant
-    # factor cancels.
-    raised = F.exp((F.col("share") - 1.0) / F.lit(settings.temperature))
-    total = F.sum(raised).over(Window.partitionBy("user_id", "facet"))
-    return plain.withColumn("share", raised / total)
+    facet = Window.partitionBy("user_id", "facet")
+    # Less the largest share, which cancels: the largest term is 1, so that the sum can't overflow
+    # and isn't 0.
+    least = plain.withColumn("share", F.col("share") - F.max("share").over(facet))
+    raised = F.exp(F.col("share") / F.lit(settings.temperature))
+    return least.withColumn("share", raised / F.sum(raised).over(facet))

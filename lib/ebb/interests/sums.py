@@ -1,17 +1,12 @@
-"""From events to measures: what is summed, what of it can be stored, and what comes of it.
+"""From events to measures as Spark columns: what is summed, and what comes of the sums.
 
-A measure is *stored* where its sums can be carried on in time without the events: a sum of
-exponentials is multiplied by 2^(-days / half_life), a latest instant stays. Every other measure
-needs the events that its curve still reaches: those of the last `reach` days for windows and
-lines, all of them for power, sigmoid, ewma_events and undying active days.
+Which of it can be stored is said in `stored.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Literal
+from collections.abc import Mapping
+from datetime import datetime
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -20,93 +15,25 @@ from ebb.config import EventType
 from ebb.interests.columns import age_days, curve_column, halved
 from ebb.interests.curves import EwmaEvents
 from ebb.interests.measures import Measure, Ratio
-
-# What is smaller is nothing: below it floats lose their digits, and the order of sums would show.
-NOTHING = 1e-280
-
-
-@dataclass(frozen=True)
-class Sum:
-    """One stored column of (user, item).
-
-    Attributes
-    ----------
-    what : `weight` sums a * v, `events` sums 1, `type_weight` sums a, each times
-        2^(-age / half_life); `last` is the latest event_ts.
-    half_life : in days; 0 for `last`.
-    event_types : those that count; None means all.
-    """
-
-    name: str
-    what: Literal["weight", "events", "type_weight", "last"]
-    half_life: float = 0.0
-    event_types: tuple[str, ...] | None = None
-
-    def carried(self, age: Column) -> Column:
-        """Its stored value, `age` days after it was true."""
-        if self.what == "last":
-            return F.col(self.name)
-        return F.col(self.name) * halved(self.half_life, age)
-
-    def of_event(self, age: Column, types: Mapping[str, EventType]) -> Column:
-        """What one event of that age adds; null where its type doesn't count."""
-        if self.what == "last":
-            return of_types(self.event_types, F.col("event_ts"))
-        amount = _amount(self.what, types)
-        return of_types(self.event_types, amount * halved(self.half_life, age))
-
-    def total(self, term: Column) -> Column:
-        return F.max(term) if self.what == "last" else F.coalesce(F.sum(term), F.lit(0.0))
+from ebb.interests.stored import NOTHING as NOTHING
+from ebb.interests.stored import Sum, summed
+from ebb.interests.stored import counts_later as counts_later
 
 
-def is_stored(measure: Measure) -> bool:
-    """Whether the measure can be had from stored sums alone."""
-    if measure.aggregate == "last":
-        return True
-    return bool(measure.half_lives) and measure.aggregate != "active_days"
+def carried(s: Sum, age: Column) -> Column:
+    """Its stored value, `age` days after it was true."""
+    return F.col(s.name) if s.what == "last" else F.col(s.name) * halved(s.half_life, age)
 
 
-def reach(measures: Sequence[Measure]) -> timedelta | None:
-    """How far back events are needed for what isn't stored; None: all of them."""
-    reaches = [measure.reach for measure in measures if not is_stored(measure)]
-    known = [r for r in reaches if r is not None]
-    return None if len(known) < len(reaches) else max(known, default=timedelta(0))
+def of_event(s: Sum, age: Column, types: Mapping[str, EventType]) -> Column:
+    """What one event of that age adds; null where its type doesn't count."""
+    if s.what == "last":
+        return of_types(s.event_types, F.col("event_ts"))
+    return of_types(s.event_types, _amount(s.what, types) * halved(s.half_life, age))
 
 
-def stored_sums(measures: Sequence[Measure]) -> dict[str, tuple[Sum, ...]]:
-    """The sums of each stored measure, in the order of `half_lives`; equal sums share a column.
-
-    An average has those of its numerator, then those of its denominator.
-    """
-    columns: dict[tuple[object, ...], Sum] = {}
-    found = {}
-    for measure in measures:
-        if not is_stored(measure):
-            continue
-        if measure.aggregate == "last":
-            wanted = [Sum(f"sum_{measure.name}", "last", 0.0, measure.event_types)]
-        else:
-            wanted = [
-                Sum(f"sum_{measure.name}_{number}", what, half_life, measure.event_types)
-                for number, (what, half_life) in enumerate(
-                    (what, half_life)
-                    for what in _summed(measure)
-                    for _, half_life in measure.half_lives
-                )
-            ]
-        keyed = [((s.what, s.half_life, s.event_types), s) for s in wanted]
-        found[measure.name] = tuple(columns.setdefault(key, s) for key, s in keyed)
-    return found
-
-
-def distinct_sums(measures: Sequence[Measure]) -> tuple[Sum, ...]:
-    """Each stored column once, in the order of the measures."""
-    return tuple(dict.fromkeys(s for sums in stored_sums(measures).values() for s in sums))
-
-
-def counts_later(measures: Sequence[Measure]) -> bool:
-    """Whether a measure needs the number of the user's later events."""
-    return any(isinstance(measure, EwmaEvents) for measure in measures)
+def total(s: Sum, term: Column) -> Column:
+    return F.max(term) if s.what == "last" else F.coalesce(F.sum(term), F.lit(0.0))
 
 
 def of_types(event_types: tuple[str, ...] | None, term: Column) -> Column:
@@ -127,14 +54,14 @@ def direct(measure: Measure, types: Mapping[str, EventType], as_of: datetime) ->
         name: F.coalesce(
             F.sum(of_types(measure.event_types, _amount(what, types) * curve)), F.lit(0.0)
         )
-        for name, what in zip(names, _summed(measure), strict=False)
+        for name, what in zip(names, summed(measure), strict=False)
     }
 
 
 def measure_value(measure: Measure, sums: tuple[Sum, ...], as_of: datetime) -> Column:
     """A measure from its summed columns; empty in the facets that don't have it."""
     if measure.aggregate == "active_days":
-        value = F.col(measure.name)
+        value = flushed(F.col(measure.name))
     elif measure.aggregate == "last":
         last = F.col(sums[0].name)
         value = F.when(_is_alive(measure, as_of, last), last)
@@ -156,12 +83,6 @@ def ratio_value(ratio: Ratio) -> Column:
 def flushed(value: Column) -> Column:
     """`value`, or 0 where next to nothing is left of it."""
     return F.when(F.abs(value) < F.lit(NOTHING), F.lit(0.0)).otherwise(value)
-
-
-def _summed(measure: Measure) -> tuple[Literal["weight", "events", "type_weight"], ...]:
-    if measure.aggregate == "count":
-        return ("events",)
-    return ("weight", "type_weight") if measure.aggregate == "average" else ("weight",)
 
 
 def _amount(what: str, types: Mapping[str, EventType]) -> Column:
