@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 import ebb.session
 from ebb import cli
@@ -19,8 +20,11 @@ from ebb.config_file import load_config
 from ebb.errors import ConfigError
 from ebb.events.world_truth import WORLD_ITEMS, WORLD_USERS
 from ebb.events.world_users import user_id
-from ebb.schema import ALL, HOT_LIST, INTERESTS, RECOMMENDATIONS, Table
+from ebb.interests.reader import interests_at
+from ebb.interests.state import bring_up
+from ebb.schema import ALL, HOT_LIST, INTERESTS_NOW, RECOMMENDATIONS, Table
 from ebb.tables import Stamp, Tables
+from small import Shop, arrive
 
 _HOME = Path(__file__).parents[1]
 _README = (_HOME / "README.md").read_text(encoding="utf-8")
@@ -218,22 +222,17 @@ def example_root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) 
     """A root as small as the README's examples allow."""
     root = str(tmp_path_factory.mktemp("readme") / "local")
     tables = Tables(spark, root)
-    interests = [
-        (_AS_OF, "u000042", "category", "Music", 3, _AS_OF, 0.75, 1, 3.0),
-        (_AS_OF, "u000042", "category", "Film", 1, _AS_OF, 0.25, 2, 1.0),
-    ]
-    measured = [f"{f.name} {f.dataType.simpleString()}" for f in INTERESTS.schema]
+    shop = Shop(tables, tmp_path_factory.mktemp("shop"))
+    arrive(tables, [("u000042", "Music", "view", _AS_OF - timedelta(days=1), None)])
+    bring_up(tables, shop.config(), Stamp("interests", _AS_OF, "config"))
+    interests = interests_at(tables, _AS_OF).withColumn("facet", F.lit("category"))
+    tables.replace(INTERESTS_NOW, interests, None, Stamp("interests now", _AS_OF, "config"))
     slates = [
         (_AS_OF, "u000042", rank, item, 0.9, source, [(source, None, None, 0.9, "Said.")], "v")
         for rank, item, source in [(1, "i1", "history"), (2, "i2", "popularity")]
     ]
     default = [(_AS_OF, "default", 1, "i9", 5.0, 4)]
     for table, step, rows in (
-        (
-            INTERESTS,
-            "interests",
-            spark.createDataFrame(interests, f"{', '.join(measured)}, exp_7d double"),
-        ),
         (RECOMMENDATIONS, "recommend", spark.createDataFrame(slates, RECOMMENDATIONS.schema)),
         (HOT_LIST, "hot list", spark.createDataFrame(default, HOT_LIST.schema)),
     ):

@@ -29,6 +29,7 @@ from ebb.session import absolute, start_session, stop_session
 from ebb.tables import Tables
 
 _DEFAULT_CONF = "conf/local.yaml"
+_DRAWN = (".html", ".svg", ".png", ".pdf")
 _EXIT_FAILED, _EXIT_INTERRUPTED, _EXIT_TERMINATED = 1, 130, 143
 
 
@@ -47,7 +48,11 @@ _EXAMPLES = {
     "train": ("train --set train.rank=64",),
     "recommend": ("recommend --set recommend.n=20",),
     "evaluate": ("evaluate --as-of 2026-02-26T00:00:00Z",),
-    "show": ("show user u000042", "show user 17850 --conf conf/online_retail.yaml"),
+    "maintain": ("maintain", "maintain --set maintain.keep.recommendations=30d"),
+    "show": (
+        "show user u000042 --plot warehouse/u000042.html",
+        "show user 17850 --conf conf/online_retail.yaml",
+    ),
 }
 
 
@@ -60,7 +65,7 @@ def run_job(
     ----------
     name : of the job, as in ``./spark-submit.sh NAME``.
     job : called with the Night, and by keyword with the job's own arguments: `start`, `end`
-        and `every` of backfill, `user_id` of show.
+        and `every` of backfill, `user_id` and `plot` of show.
     summary : what the job does, in a line, for its `--help`.
     argv : arguments after the job's name; None means the process's.
 
@@ -166,9 +171,16 @@ def _checked(read: Callable[[object], Any]) -> Callable[[str], Any]:
     return value
 
 
+def _drawing(text: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() not in _DRAWN:
+        raise argparse.ArgumentTypeError(f'"{text}" ends in none of {", ".join(_DRAWN)}')
+    return path
+
+
 def _parse(
     name: str, summary: str | None, argv: Sequence[str] | None
-) -> tuple[argparse.Namespace, dict[str, datetime | timedelta | str]]:
+) -> tuple[argparse.Namespace, dict[str, datetime | timedelta | str | Path | None]]:
     """The common options, and the job's own arguments by the names of its parameters."""
     options = _parser(name, summary).parse_args(argv)
     options.as_of = getattr(options, "as_of", None)
@@ -176,7 +188,9 @@ def _parse(
         if options.start > options.end:
             raise ConfigError("--from is later than --to; expected the earlier as_of first")
         return options, {"start": options.start, "end": options.end, "every": options.every}
-    return options, {"user_id": options.user_id} if name == "show" else {}
+    if name == "show":
+        return options, {"user_id": options.user_id, "plot": options.plot}
+    return options, {}
 
 
 def _parser(name: str, summary: str | None) -> _Parser:
@@ -191,6 +205,12 @@ def _parser(name: str, summary: str | None) -> _Parser:
     if name == "show":
         parser.add_argument("what", choices=["user"], help="what to show")
         parser.add_argument("user_id", metavar="ID", help="the user, as the source writes it")
+        parser.add_argument(
+            "--plot",
+            type=_drawing,
+            metavar="FILE",
+            help="draw the user's interests over time: .html, .svg, .png or .pdf",
+        )
     if name == "backfill":
         _add_span(parser)
     else:
@@ -212,7 +232,7 @@ def _parser(name: str, summary: str | None) -> _Parser:
         metavar="KEY=VALUE",
         help="overrule one setting, e.g. recommend.n=20; may be repeated",
     )
-    if name != "show":
+    if name not in ("maintain", "show"):
         parser.add_argument("--rerun", action="store_true", help="redo steps that are complete")
     parser.add_argument("--verbose", action="store_true", help="Spark's log and stack traces")
     parser.add_argument(

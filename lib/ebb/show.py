@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -14,16 +15,21 @@ from ebb.durations import format_instant
 from ebb.errors import RunError
 from ebb.events.catalogue import versions_at
 from ebb.interests.reader import interests_at
+from ebb.plot import plot_user
 from ebb.recommend.reader import recommendations_for
 from ebb.schema import ITEMS, RECOMMENDATIONS
 
 _KEYS_A_FACET = 10
 
 
-def show(night: Night, user_id: str) -> None:
+def show(night: Night, user_id: str, plot: Path | None = None) -> None:
     """Print the strongest interests of a user and their slate with its reasons.
 
     The as_of is the night's, or the latest before it that has slates.
+
+    Parameters
+    ----------
+    plot : where to draw the user's interests over time; None draws nothing.
     """
     as_of = _latest(night)
     titles = versions_at(night.tables.read(ITEMS), as_of).select("item_id", "title")
@@ -31,6 +37,9 @@ def show(night: Night, user_id: str) -> None:
     console.print(f"\nUser {user_id} as of {format_instant(as_of)}\n", highlight=False)
     console.print(_interests_table(night, user_id, as_of, titles))
     console.print(_slate_table(night, user_id, as_of, titles))
+    if plot is not None:
+        plot_user(night.tables, night.config, user_id, as_of, plot)
+        console.print(f"Drawn: {plot}", highlight=False)
 
 
 def _latest(night: Night) -> datetime:
@@ -45,27 +54,31 @@ def _latest(night: Night) -> datetime:
 
 
 def _interests_table(night: Night, user_id: str, as_of: datetime, titles: DataFrame) -> RichTable:
-    own = interests_at(night.tables, as_of).where(
-        (F.col("user_id") == user_id) & (F.col("rank") <= _KEYS_A_FACET)
-    )
+    user = night.tables.spark.createDataFrame([(user_id,)], "user_id string")
+    own = interests_at(night.tables, as_of, user).where(F.col("rank") <= _KEYS_A_FACET)
     item_titles = titles.select(
         F.lit("item").alias("facet"), F.col("item_id").alias("key"), "title"
     )
     rows = own.join(item_titles, on=["facet", "key"], how="left").orderBy("facet", "rank").collect()
-    measures = [measure.name for measure in night.config.interests.measures]
-    names = [name for name in measures if name in own.columns]
+    names = [name for name in night.config.interests.columns if name in own.columns]
     table = RichTable(title="Interests", title_justify="left")
     for heading in ("facet", "rank", "key", "share", "events", "last", *names):
         table.add_column(heading, justify="left" if heading in ("facet", "key") else "right")
     for row in rows:
         share = "" if row["share"] is None else f"{row['share']:.1%}"
         key = f"{row['title']} ({row['key']})" if row["title"] else row["key"]
-        figures = [f"{row[name]:.3f}" for name in names]
+        figures = [_figure(row[name]) for name in names]
         last = f"{row['last_ts']:%Y-%m-%d}"
         table.add_row(row["facet"], str(row["rank"]), key, share, f"{row['n']:,}", last, *figures)
     if not rows:
         table.caption = "No interests: no event of this user is known."
     return table
+
+
+def _figure(value: float | datetime | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:%Y-%m-%d}" if isinstance(value, datetime) else f"{value:.3f}"
 
 
 def _slate_table(night: Night, user_id: str, as_of: datetime, titles: DataFrame) -> RichTable:

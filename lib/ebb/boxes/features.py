@@ -1,0 +1,39 @@
+"""The box of features: what users and items are like as of the night, where configured."""
+
+from __future__ import annotations
+
+from ebb.boxes.inputs import counted_events, versions
+from ebb.context import Night
+from ebb.events.catalogue import versions_at
+from ebb.features.items import item_features
+from ebb.features.users import user_features
+from ebb.interests.reader import interests_at
+from ebb.schema import EVENTS, ITEM_FEATURES, ITEMS, USER_FEATURES
+from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
+from ebb.tables import Stamp
+
+_SECTIONS = ("events", "items", "interests", "features")
+
+
+def features(night: Night, log: RunLog) -> Outcome | None:
+    """Write `user_features` and `item_features`; their cost is that of everybody's events."""
+    settings, config, tables = night.config.features, night.config, night.tables
+    if settings is None:
+        return None
+
+    def work(stamp: Stamp) -> StepRun:
+        events, interests = counted_events(night), interests_at(tables, night.as_of)
+        of_users = user_features(
+            events, interests, settings, config.interests, config.events.types, night.as_of
+        )
+        users = tables.write_slice(USER_FEATURES, of_users, stamp)
+        known = versions_at(tables.read(ITEMS), night.as_of)
+        # Items come last: their commit says that both are there.
+        items = tables.write_slice(
+            ITEM_FEATURES, item_features(events, known, settings, night.as_of), stamp
+        )
+        counts = {"user_features": users.rows_written, "item_features": items.rows_written}
+        return StepRun(counts, "{:,} users, {:,} items".format(*counts.values()))
+
+    stamp = stamp_for(night, "features", _SECTIONS, versions(night, EVENTS, ITEMS))
+    return run_step(night, log, ITEM_FEATURES, stamp, work)
