@@ -13,10 +13,9 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from ebb.config import Events, EventType, ValueTransform
+from ebb.interests.netting import DUST as _DUST
 
 COLUMNS = ("event_id", "user_id", "item_id", "event_type", "event_ts", "weight")
-# A remainder below this part of the quantity is the rounding of float sums, not a quantity.
-_DUST = 1e-9
 
 
 def transform_value(transform: ValueTransform | None, value: Column) -> Column:
