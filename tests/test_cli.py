@@ -78,7 +78,17 @@ def _must_not_start(*_: object) -> SparkSession:
 # ---------------------------------------------------------------- before Spark starts
 @pytest.mark.parametrize(
     "name",
-    ["nightly", "backfill", "ingest", "interests", "train", "recommend", "evaluate", "show"],
+    [
+        "nightly",
+        "backfill",
+        "ingest",
+        "interests",
+        "train",
+        "recommend",
+        "evaluate",
+        "show",
+        "maintain",
+    ],
 )
 def test_the_help_of_each_job_has_an_example(stage: Stage, name: str) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -14,11 +14,14 @@ from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from ebb.durations import Duration, OptionalInstant, parse_instant
+from ebb.durations import Duration, OptionalInstant, format_duration, parse_instant
+from ebb.features.settings import Features
 from ebb.interests.curves import Positive
 from ebb.interests.measures import Interests
 
 _EARLIEST = parse_instant("1990-01-01T00:00:00Z")
+# Readers go back to versions of a table this old, so `maintain` leaves their files alone.
+KEPT = timedelta(days=7)
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -299,6 +302,49 @@ class Evaluate(Section):
     horizon: Duration = timedelta(days=7)
 
 
+class Keep(Section):
+    """How long the rows of each table are kept; null is for ever. No other table is ever cut.
+
+    What a night can make again is kept for a season by default: enough to compare slates with
+    those of last month, and to redo a night with its own models. The rest is small, or training
+    sets are made of it, or (`events_quarantine`) nobody else has it.
+    """
+
+    recommendations: Duration | None = timedelta(days=90)
+    neighbours: Duration | None = timedelta(days=90)
+    item_factors: Duration | None = timedelta(days=90)
+    user_features: Duration | None = None
+    item_features: Duration | None = None
+    models: Duration | None = None
+    hot_list: Duration | None = None
+    evaluations: Duration | None = None
+    runs: Duration | None = None
+    events_quarantine: Duration | None = None
+
+
+class Maintain(Section):
+    """Upkeep of the tables.
+
+    Attributes
+    ----------
+    file_mb : files below half of it are put together to files of at most it.
+    vacuum_after : files that no version of so long needs are removed.
+    """
+
+    keep: Keep = Keep()
+    file_mb: int = Field(default=128, ge=2)
+    vacuum_after: Duration = KEPT
+
+    @field_validator("vacuum_after")
+    @classmethod
+    def _readers_find_their_files(cls, vacuum_after: timedelta) -> timedelta:
+        if vacuum_after < KEPT:
+            raise ValueError(
+                f"expected at least {format_duration(KEPT)}: readers go back to versions that old"
+            )
+        return vacuum_after
+
+
 class Run(Section):
     """`as_of` None means the last UTC midnight."""
 
@@ -313,7 +359,7 @@ class Spark(Section):
 
 
 class Config(Section):
-    """Everything a night needs to know."""
+    """Everything a night needs to know. Without `features` their tables aren't written."""
 
     root: str
     run: Run = Run()
@@ -323,10 +369,12 @@ class Config(Section):
     items: ItemSource | None = None
     users: UserSource | None = None
     interests: Interests = Interests()
+    features: Features | None = None
     train: Train = Train()
     recommend: Recommend = Recommend()
     hot_list: HotList = HotList()
     evaluate: Evaluate = Evaluate()
+    maintain: Maintain = Maintain()
 
     @model_validator(mode="after")
     def _facets_exist(self) -> Self:
