@@ -6,8 +6,8 @@
 Each way reads the events' Delta table, sums three windows and three half-lives a user and item
 (beside the number of events and the latest), and writes its result: Spark a Delta table, DuckDB
 and Polars a Parquet file. All have 2 threads and the same events. Rows and totals of all are
-compared first: if they differ, that is all that it says, with exit code 1. Prints seconds and ratios of
-medians (1 is as fast, 2 takes twice as long), and on the last line the ratios as JSON.
+compared first: if they differ, that is all that it says, with exit code 1. Prints seconds and
+ratios of medians (1 is as fast, 2 takes twice as long), and on the last line the ratios as JSON.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def by_duckdb(table: Path, sums: Sums, out: Path, threads: int) -> None:
     import duckdb
 
     windows = [
-        f"sum(CASE WHEN age < {days} - 0.5 THEN weight ELSE 0 END) AS win_{days}d"
+        f"sum(CASE WHEN age <= {days} THEN weight ELSE 0 END) AS win_{days}d"
         for days in sums.windows
     ]
     half_lives = [

@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ebb.boxes import evaluate as evaluate_box
+from ebb.boxes import features as features_box
 from ebb.boxes import interests as interests_box
 from ebb.boxes.inputs import counted_events, made_by, versions
 from ebb.context import Night
@@ -57,6 +58,7 @@ def nightly(night: Night) -> None:
         outcomes = [
             interests_box.interests(night, log),
             interests_box.interests_now(night, log),
+            features_box.features(night, log),
             _train(night, log),
             _recommend(night, log),
             _hot_list(night, log),
@@ -88,6 +90,7 @@ def interests(night: Night) -> None:
     with _log(night) as log:
         interests_box.interests(night, log)
         interests_box.interests_now(night, log)
+        features_box.features(night, log)
 
 
 def train(night: Night) -> None:

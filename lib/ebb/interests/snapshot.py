@@ -17,16 +17,8 @@ from ebb.interests.columns import age_days
 from ebb.interests.keys import with_keys
 from ebb.interests.measures import Interests
 from ebb.interests.profile import with_profile
-from ebb.interests.sums import (
-    Sum,
-    counts_later,
-    direct,
-    distinct_sums,
-    is_stored,
-    measure_value,
-    ratio_value,
-    stored_sums,
-)
+from ebb.interests.stored import Sum, counts_later, distinct_sums, is_stored, stored_sums
+from ebb.interests.sums import direct, measure_value, of_event, ratio_value, total
 
 _EVENT = ("user_id", "item_id", "event_type", "event_ts", "weight")
 
@@ -123,10 +115,10 @@ def counted_totals(columns: list[str]) -> tuple[Column, Column]:
 
 def total_of(s: Sum, columns: list[str], types: Mapping[str, EventType], as_of: datetime) -> Column:
     """A stored sum over rows of events and, where there are any, of stored sums."""
-    term = s.of_event(age_days(as_of, F.col("event_ts")), types)
+    term = of_event(s, age_days(as_of, F.col("event_ts")), types)
     if "fresh" in columns:
         term = F.coalesce(F.col(s.name), F.when(F.col("fresh"), term))
-    return s.total(term)
+    return total(s, term)
 
 
 def _by_user(events: DataFrame, settings: Interests, *also: str) -> DataFrame:

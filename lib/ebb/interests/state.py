@@ -10,10 +10,8 @@ summed anew from all their events; nothing is ever subtracted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
-from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -22,89 +20,14 @@ from ebb.config import Config, Events
 from ebb.events.ingest import events_epoch, user_bucket
 from ebb.interests.columns import age_days
 from ebb.interests.counted import counted
-from ebb.interests.measures import Interests
+from ebb.interests.setup import Setup, Stored, latest
 from ebb.interests.slots import USER_BUCKETS, Slots
 from ebb.interests.snapshot import counted_totals, total_of
-from ebb.interests.sums import Sum, distinct_sums
+from ebb.interests.sums import carried
 from ebb.schema import EVENTS, INTEREST_STATE
 from ebb.tables import Commit, Stamp, Tables
 
 _PAIR = ("user_id", "item_id")
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What interests are made from and how; kept in the facts of a night's commit.
-
-    Attributes
-    ----------
-    epoch : of the events (`ingest.events_epoch`); it is another after a change under `events`.
-    """
-
-    interests: Interests
-    facets: tuple[str, ...]
-    events: Events
-    epoch: int
-
-    @staticmethod
-    def of(config: Config, tables: Tables) -> Setup:
-        return Setup(config.interests, config.facets, config.events, events_epoch(tables))
-
-    @property
-    def sums(self) -> tuple[Sum, ...]:
-        return distinct_sums(self.interests.measures)
-
-    def to_facts(self) -> dict[str, Any]:
-        return {
-            "interests": self.interests.model_dump(mode="json"),
-            "facets": list(self.facets),
-            "events": self.events.model_dump(mode="json"),
-            "epoch": self.epoch,
-        }
-
-    @staticmethod
-    def from_facts(facts: dict[str, Any]) -> Setup:
-        return Setup(
-            Interests.model_validate(facts["interests"]),
-            tuple(facts["facets"]),
-            Events.model_validate(facts["events"]),
-            facts["epoch"],
-        )
-
-    def stores_as(self, other: Setup) -> bool:
-        """Whether sums stored under the other hold under this one as well."""
-        same_slots = self.interests.slots == other.interests.slots
-        return self.epoch == other.epoch and same_slots and self.sums == other.sums
-
-
-@dataclass(frozen=True)
-class Stored:
-    """The stored sums of one version of `interest_state`."""
-
-    version: int
-    slots: Slots
-    setup: Setup
-
-    @staticmethod
-    def of(commit: Commit) -> Stored | None:
-        stamp = commit.stamp
-        if stamp is None or stamp.step != "interests":
-            return None
-        facts = dict(stamp.facts)
-        return Stored(
-            commit.version, Slots.from_facts(facts["slots"]), Setup.from_facts(facts["setup"])
-        )
-
-    def rows(self, tables: Tables, as_of: datetime) -> DataFrame:
-        """user_id, item_id, stored_n, stored_last and the sums, carried on to `as_of`."""
-        age = age_days(as_of, F.col("as_of"))
-        return tables.read(INTEREST_STATE, self.version).select(
-            "slot",
-            *_PAIR,
-            F.col("n").alias("stored_n"),
-            F.col("last_ts").alias("stored_last"),
-            *(s.carried(age).alias(s.name) for s in self.setup.sums),
-        )
 
 
 def bring_up(tables: Tables, config: Config, stamp: Stamp) -> tuple[Commit, str]:
@@ -113,11 +36,11 @@ def bring_up(tables: Tables, config: Config, stamp: Stamp) -> tuple[Commit, str]
     All slots are made from the events where there is nothing to go on from; otherwise the slot
     that is due is. Sums that are ahead of the night already are left as they are.
     """
-    as_of, setup = stamp.as_of, Setup.of(config, tables)
+    as_of, setup = stamp.as_of, _setup(tables, config)
     if as_of is None:
         raise ValueError("interests are kept by as_of: the stamp needs one")
     batch = next_batch(tables)
-    before = latest(tables)
+    before = latest(tables.newest_first(INTEREST_STATE))
     if before is None or not before.setup.stores_as(setup):
         slots = Slots.all_at(setup.interests.slots, as_of, batch)
         numbers = tuple(range(slots.count))
@@ -137,10 +60,16 @@ def bring_up(tables: Tables, config: Config, stamp: Stamp) -> tuple[Commit, str]
     return commit, f"{commit.rows_written:,} sums: slot {listed} of {slots.count} brought up"
 
 
-def latest(tables: Tables) -> Stored | None:
-    """The stored sums as they are now."""
-    found = (Stored.of(commit) for commit in tables.newest_first(INTEREST_STATE))
-    return next((stored for stored in found if stored), None)
+def stored_rows(tables: Tables, stored: Stored, as_of: datetime) -> DataFrame:
+    """user_id, item_id, stored_n, stored_last and the sums, carried on to `as_of`."""
+    age = age_days(as_of, F.col("as_of"))
+    return tables.read(INTEREST_STATE, stored.version).select(
+        "slot",
+        *_PAIR,
+        F.col("n").alias("stored_n"),
+        F.col("last_ts").alias("stored_last"),
+        *(carried(s, age).alias(s.name) for s in stored.setup.sums),
+    )
 
 
 def next_batch(tables: Tables) -> int:
@@ -206,6 +135,10 @@ def _of_slot(values: list[Column], slot: Column) -> Column:
     return F.get(F.array(*values), slot)
 
 
+def _setup(tables: Tables, config: Config) -> Setup:
+    return Setup(config.interests, config.facets, config.events, events_epoch(tables))
+
+
 def _everything(tables: Tables, setup: Setup, as_of: datetime) -> DataFrame:
     return counted(tables.read(EVENTS), setup.events, as_of, "user_bucket")
 
@@ -216,7 +149,7 @@ def _brought(
     """Stored sums of the slots, and the events that they lack."""
     events = tables.read(EVENTS).where(_in_slots(numbers, before.slots.count))
     needed = lacking(events, before.slots, as_of, timedelta(0))
-    rows = before.rows(tables, as_of).where(F.col("slot").isin(*numbers)).drop("slot")
+    rows = stored_rows(tables, before, as_of).where(F.col("slot").isin(*numbers)).drop("slot")
     fresh, kept = apart(needed, rows, events, before.setup.events, as_of)
     both = fresh.unionByName(kept, allowMissingColumns=True)
     return both.withColumn("user_bucket", user_bucket(F.col("user_id")))

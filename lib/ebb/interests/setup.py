@@ -1,0 +1,153 @@
+"""What interests were made from, and which stored sums a reading at an as_of can go on from.
+
+The readers with Spark (`reader.py`) and without (`frames.py`) both choose by this. Pure Python;
+never imports Spark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ebb.config import KEPT, Events
+from ebb.durations import format_instant
+from ebb.errors import RunError
+from ebb.interests.measures import Interests
+from ebb.interests.slots import Slots
+from ebb.interests.stored import Sum, distinct_sums, reach
+from ebb.stamps import Commit
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What interests are made from and how; kept in the facts of a night's commit.
+
+    Attributes
+    ----------
+    epoch : of the events (`ingest.events_epoch`); it is another after a change under `events`.
+    """
+
+    interests: Interests
+    facets: tuple[str, ...]
+    events: Events
+    epoch: int
+
+    @property
+    def sums(self) -> tuple[Sum, ...]:
+        return distinct_sums(self.interests.measures)
+
+    def to_facts(self) -> dict[str, Any]:
+        return {
+            "interests": self.interests.model_dump(mode="json"),
+            "facets": list(self.facets),
+            "events": self.events.model_dump(mode="json"),
+            "epoch": self.epoch,
+        }
+
+    @staticmethod
+    def from_facts(facts: dict[str, Any]) -> Setup:
+        return Setup(
+            Interests.model_validate(facts["interests"]),
+            tuple(facts["facets"]),
+            Events.model_validate(facts["events"]),
+            facts["epoch"],
+        )
+
+    def stores_as(self, other: Setup) -> bool:
+        """Whether sums stored under the other hold under this one as well."""
+        same_slots = self.interests.slots == other.interests.slots
+        return self.epoch == other.epoch and same_slots and self.sums == other.sums
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The stored sums of one version of `interest_state`."""
+
+    version: int
+    slots: Slots
+    setup: Setup
+
+    @staticmethod
+    def of(commit: Commit) -> Stored | None:
+        stamp = commit.stamp
+        if stamp is None or stamp.step != "interests":
+            return None
+        facts = dict(stamp.facts)
+        return Stored(
+            commit.version, Slots.from_facts(facts["slots"]), Setup.from_facts(facts["setup"])
+        )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How interests at an instant are to be read.
+
+    Attributes
+    ----------
+    stored : sums to go on from; None where all events have to be read.
+    below : only events of ingests numbered below this are known; None: all are.
+    """
+
+    setup: Setup
+    stored: Stored | None
+    below: int | None
+
+
+def latest(newest_first: Iterable[Commit]) -> Stored | None:
+    """The stored sums as they are now, from the commits of `interest_state`."""
+    found = (Stored.of(commit) for commit in newest_first)
+    return next((stored for stored in found if stored), None)
+
+
+def choose_reading(
+    newest_first: Callable[[], Iterable[Commit]], as_of: datetime, root: str
+) -> Reading:
+    """Find the stored sums that a reading at `as_of` can go on from.
+
+    Parameters
+    ----------
+    newest_first : gives the commits of `interest_state`, newest first; only as many are taken
+        as it needs.
+
+    Raises
+    ------
+    RunError
+        When no night has computed interests under `root` yet.
+    """
+    now = latest(newest_first())
+    if now is None:
+        raise RunError(
+            f"there are no interests under {root}; "
+            f"run: ./spark-submit.sh interests --as-of {format_instant(as_of)}"
+        )
+    below = _known_below(newest_first(), as_of) if now.setup.interests.late == "frozen" else None
+    if reach(now.setup.interests.measures) is None:
+        return Reading(now.setup, None, below)
+    return Reading(now.setup, _usable(newest_first(), now, as_of, below), below)
+
+
+def _known_below(newest_first: Iterable[Commit], as_of: datetime) -> int | None:
+    """The batch below which the night of `as_of` knew the events; None if it had no night."""
+    for commit in newest_first:
+        stamp = commit.stamp
+        if stamp and stamp.step == "interests" and stamp.as_of == as_of:
+            return int(stamp.facts["batch"])
+    return None
+
+
+def _usable(
+    newest_first: Iterable[Commit], now: Stored, as_of: datetime, below: int | None
+) -> Stored | None:
+    """The newest version whose sums are all from before `as_of`, and of known events only."""
+    for commit in newest_first:
+        stored = Stored.of(commit)
+        if stored is None or not now.setup.stores_as(stored.setup):
+            continue
+        if stored.version != now.version and commit.at < datetime.now(UTC) - KEPT:
+            return None
+        known = below is None or stored.slots.last_batch <= below
+        if known and stored.slots.latest <= as_of:
+            return stored
+    return None
