@@ -242,7 +242,12 @@ def example_root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.mark.parametrize(
     ("imports", "shown"),
-    [("polars", "Music"), ("duckdb", "history"), ("ebb.session", "a stranger")],
+    [
+        ("polars", "Music"),
+        ("ebb.interests.frames", "Music"),
+        ("duckdb", "history"),
+        ("ebb.session", "a stranger"),
+    ],
 )
 def test_a_python_example_runs_and_shows_rows(
     imports: str,
@@ -260,7 +265,7 @@ def test_a_python_example_runs_and_shows_rows(
 
 
 def test_every_python_example_of_the_readme_is_run() -> None:
-    assert len(_blocks(_README, "python")) == 3
+    assert len(_blocks(_README, "python")) == 4
 
 
 def test_the_sql_example_runs(example_root: str, spark: SparkSession) -> None:
@@ -273,7 +278,7 @@ def test_python_examples_of_the_guides_are_python() -> None:
     examples = [b for page, text in _PAGES.items() for b in _blocks(text, "python")]
     for code in examples:
         ast.parse(code)
-    assert len(examples) == 4
+    assert len(examples) == 5
 
 
 # ------------------------------------------------------------------------- links

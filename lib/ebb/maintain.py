@@ -31,11 +31,12 @@ _WRITTEN_AT = {RUNS.name: "started_at", QUARANTINE.name: "ingested_at"}
 _FEW = 4
 _MIN_SIZE = "spark.databricks.delta.optimize.minFileSize"
 _MAX_SIZE = "spark.databricks.delta.optimize.maxFileSize"
-# A table's own property: Delta forgets which files an older version had, whatever VACUUM is told.
+# A table's own property: VACUUM goes by it, whatever it is told, and so does reading by version.
 _RETENTION = "delta.deletedFileRetentionDuration"
 _RETENTION_BY_DEFAULT = "interval 604800 seconds"
 _COUNTS = ("rows cut", "files before", "files after", "files removed")
-# The log of a vacuum is two commits without a change: readers of the history would meet them.
+# A vacuum would log itself as two commits, and a version that isn't the table's last can only be
+# read for as long as that property says: the stored sums of a shop that pauses would be lost.
 _VACUUM_LOG = "spark.databricks.delta.vacuum.logging.enabled"
 # Tasks that list a table's folder: 10,000 by default, whatever its size.
 _LISTING_TASKS = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
@@ -65,13 +66,14 @@ def _upkeep(night: Night, table: Table) -> StepRun:
     # Without an as_of, and without an instant that it touched: the stamp of no night.
     stamp = Stamp("maintain", None, night.config.fingerprint("maintain"), facts={"earliest": None})
     before = _detail(tables, table)
+    small = table not in _WRITTEN_ANEW and before.files > _FEW
     with tables.merging(stamp):
         cut = _cut(night, table)
-        if table not in _WRITTEN_ANEW and before.files > _FEW:
+        if small:
             _compact(tables, table, settings.file_mb)
         if before.remembers != _interval(settings.vacuum_after):
             _remember(tables, table, settings.vacuum_after)
-    after = _detail(tables, table)
+    after = _detail(tables, table) if cut or small else before
     removed = _vacuum(tables, table, after.files)
     if not cut and after.files == before.files and not removed:
         return StepRun(remark="nothing to do")
@@ -148,7 +150,8 @@ def _vacuum(tables: Tables, table: Table, current: int) -> int:
     if before == current:
         return 0
     tasks = tables.spark.conf.get("spark.sql.shuffle.partitions") or "1"
-    with _settings(tables.spark, {_VACUUM_LOG: "false", _LISTING_TASKS: tasks}):
+    settings = {_VACUUM_LOG: "false", _LISTING_TASKS: tasks}
+    with _settings(tables.spark, settings), _silence(tables.spark):
         tables.delta(table).vacuum()
     return before - _stored_files(tables, table)
 
@@ -179,6 +182,20 @@ def _settings(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[None
                 spark.conf.unset(key)
             else:
                 spark.conf.set(key, old)
+
+
+@contextmanager
+def _silence(spark: SparkSession) -> Iterator[None]:
+    """Keep what Delta prints about a vacuum from stdout, which is for results."""
+    java = spark._jvm
+    console = getattr(getattr(java.scala, "Console$"), "MODULE$")  # type: ignore[union-attr]
+    before = console.out()
+    nowhere = java.java.io.OutputStream.nullOutputStream()  # type: ignore[union-attr]
+    console.setOutDirect(java.java.io.PrintStream(nowhere))  # type: ignore[union-attr]
+    try:
+        yield
+    finally:
+        console.setOutDirect(before)
 
 
 # ---------------------------------------------------------------------------- report

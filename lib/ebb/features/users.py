@@ -154,7 +154,7 @@ def _with_past(events: DataFrame) -> DataFrame:
     pair = Window.partitionBy("user_id", "item_id").orderBy("event_ts")
     user = Window.partitionBy("user_id").orderBy("event_ts")
     repeated = F.col("item_id").isNotNull() & (F.row_number().over(pair) > 1)
-    # Sorting gaps takes half the time of F.median and never holds all of a user's in memory.
+    # Sorting the gaps takes a quarter less CPU than F.median, and spills where a user has many.
     # With the empty gap in place 1, those of n events are in places 2 to n, the middle n / 2 + 1.
     user_gaps = Window.partitionBy("user_id")
     place = F.row_number().over(user_gaps.orderBy(F.col("gap").asc_nulls_first()))
