@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ebb.config import Config, ExponentialMeasure, WindowMeasure
+from ebb.config import Config
+from ebb.interests.measures import ExponentialMeasure, WindowMeasure
 
 
 def content(**sections: Any) -> dict[str, Any]:

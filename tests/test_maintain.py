@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 import time
+import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from ebb.errors import ConfigError
 from ebb.events.ingest import events_epoch
 from ebb.interests.reader import interests_at
 from ebb.interests.setup import latest
+from ebb.interests.slots import USER_BUCKETS
 from ebb.progress import Progress
 from ebb.schema import ALL, EVENTS, HOT_LIST, INTEREST_STATE, RUNS
 from ebb.tables import Stamp, Tables
@@ -61,6 +63,15 @@ def write_hot_list(tables: Tables, as_of: datetime, *items: str) -> None:
     tables.write_slice(HOT_LIST, frame, Stamp("hot list", as_of, "c"))
 
 
+def seen_at(day: str, user: str, number: int, text: str | None) -> dict[str, Any]:
+    """An event as ingest number `number` would have written it."""
+    at = datetime.fromisoformat(f"2026-{day}T00:00:00Z")
+    same = {"item_id": "a", "event_type": "view", "weight": 1.0, "source": "s", "batch_id": "b"}
+    own = {"event_id": str(number), "user_id": user, "batch": number, "text": text}
+    bucket = zlib.crc32(user.encode()) % USER_BUCKETS
+    return {**same, **own, "user_bucket": bucket, "event_ts": at, "ingested_at": at}
+
+
 def parquet(tables: Tables, table: Any = HOT_LIST) -> list[Path]:
     return sorted(Path(tables.path(table)).rglob("*.parquet"))
 
@@ -77,11 +88,12 @@ def test_old_rows_are_cut_and_their_nights_stay_complete(
     nights = [NIGHT - age * DAY for age in ages]
     for as_of in nights:
         write_hot_list(tables, as_of, "a", "b")
-    old, new = (
-        ("run", "ingest", "ingest", at, "done", at, 1.0, {}, "c", {}, None) for at in nights[::2]
-    )
-    runs = tables.spark.createDataFrame([old, new], RUNS.schema)
-    tables.append(RUNS, runs.coalesce(1), Stamp("log", NIGHT, ""))
+    rows: list[tuple[Any, ...]] = [
+        ("run", "ingest", "ingest", at, "done", at, 1.0, {}, "c", {}, None)
+        for at in (nights[0], nights[2])
+    ]
+    runs = tables.spark.createDataFrame(rows, RUNS.schema).coalesce(1)
+    tables.append(RUNS, runs, Stamp("log", NIGHT, ""))
     commits = [tables.commit_of(HOT_LIST, "hot list", as_of) for as_of in nights]
     changed = tables.version_before(HOT_LIST, NIGHT + DAY)
     keep = {"hot_list": "10d", "runs": "10d"}
@@ -103,6 +115,8 @@ def test_old_rows_are_cut_and_their_nights_stay_complete(
     assert said["maintain runs", "done"]["rows"]["rows cut"] == 1
     assert [tables.commit_of(HOT_LIST, "hot list", as_of) for as_of in nights] == commits
     assert tables.version_before(HOT_LIST, NIGHT + DAY) == changed
+    stamps = [commit.stamp for commit in tables.history(HOT_LIST)]
+    assert [s.as_of for s in stamps if s and s.step == "maintain"] == [None]
 
     capsys.readouterr()
     before = versions(tables)
@@ -142,15 +156,11 @@ def test_what_must_not_go_is_refused_by_its_key(
 # ----------------------------------------------------------------------------- files
 def test_small_files_are_put_together_large_ones_stay_and_readings_too(shop: Shop) -> None:
     tables, spark = shop.tables, shop.tables.spark
-    shop.land("1.jsonl", [line(u, i, "view", "01-05 10:00") for u in ("u1", "u2") for i in "abc"])
-    boxes.ingest(night(shop))
-    (event, *_) = tables.read(EVENTS).collect()
     noise = random.Random(3).randbytes(2_000_000).hex()  # a file of about 2 MB
-    for number in range(1, 6):
-        text = noise if number == 1 else None
-        row = {**event.asDict(), "event_id": str(number), "batch": number, "text": text}
-        facts = {"earliest": "2026-01-05T10:00:00Z", "epoch": 0, "batch": number}
-        rows = spark.createDataFrame([row], EVENTS.schema).coalesce(1)
+    for number in range(6):
+        event = seen_at("01-05", f"u{number % 2}", number, text=noise if number == 1 else None)
+        facts = {"earliest": "2026-01-05T00:00:00Z", "epoch": 0, "batch": number}
+        rows = spark.createDataFrame([event], EVENTS.schema).coalesce(1)
         tables.append(EVENTS, rows, Stamp("ingest", None, "c", facts=facts))
     boxes.interests(night(shop))
     assert len(parquet(tables, EVENTS)) == 6

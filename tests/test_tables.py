@@ -9,7 +9,7 @@ from deltalake import DeltaTable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ebb.schema import ALL, EVALUATIONS, HOT_LIST, INTERESTS
+from ebb.schema import ALL, EVALUATIONS, HOT_LIST, INTERESTS_NOW
 from ebb.tables import Stamp, Tables, conform
 
 NIGHT, NEXT = datetime(2026, 1, 10, tzinfo=UTC), datetime(2026, 1, 11, tzinfo=UTC)
@@ -54,12 +54,15 @@ def test_missing_and_undeclared_columns_are_named(tables: Tables) -> None:
 
 def test_measures_are_columns_of_their_own(tables: Tables) -> None:
     rows = tables.spark.createDataFrame(
-        [(NIGHT, "u", "item", "a", 1, NIGHT, 1.0, 1, 0.5)],
+        [(NIGHT, "u", "item", "a", 1, NIGHT, 1.0, 1, 0.1, "rising", 0.5)],
         "as_of timestamp, user_id string, facet string, key string, n long, last_ts timestamp, "
-        "share double, rank int, exp_3h double",
+        "share double, rank int, drift double, trend string, exp_3h double",
     )
-    tables.write_slice(INTERESTS, rows, Stamp("interests", NIGHT, "c"))
-    assert tables.read(INTERESTS).first()["exp_3h"] == 0.5  # type: ignore[index]
+    tables.replace(INTERESTS_NOW, rows, None, Stamp("interests now", NIGHT, "c"))
+    assert tables.read(INTERESTS_NOW).first()["exp_3h"] == 0.5  # type: ignore[index]
+    # A table that is replaced whole loses the columns of measures that are gone.
+    tables.replace(INTERESTS_NOW, rows.drop("exp_3h"), None, Stamp("interests now", NIGHT, "d"))
+    assert "exp_3h" not in tables.read(INTERESTS_NOW).columns
 
 
 def test_readers_without_spark_read_every_table(tables: Tables) -> None:

@@ -36,7 +36,7 @@ _RETENTION = "delta.deletedFileRetentionDuration"
 _RETENTION_BY_DEFAULT = "interval 604800 seconds"
 _COUNTS = ("rows cut", "files before", "files after", "files removed")
 # A vacuum would log itself as two commits, and a version that isn't the table's last can only be
-# read for as long as that property says: the stored sums of a shop that pauses would be lost.
+# read for as long as that property says: after a pause the stored sums could not be read.
 _VACUUM_LOG = "spark.databricks.delta.vacuum.logging.enabled"
 # Tasks that list a table's folder: 10,000 by default, whatever its size.
 _LISTING_TASKS = "spark.sql.sources.parallelPartitionDiscovery.parallelism"

@@ -30,8 +30,8 @@ def interests_now(night: Night, log: RunLog) -> Outcome | None:
     if not night.config.interests.now:
         return None
     tables = night.tables
-    last = next(iter(tables.history(INTERESTS_NOW, limit=1)), None)
-    held = last.stamp.as_of if last and last.stamp else None
+    stamps = (commit.stamp for commit in tables.newest_first(INTERESTS_NOW))
+    held = next((s.as_of for s in stamps if s and s.step == "interests now"), None)
     if held and held > night.as_of:
         night.progress.say(f"interests now … kept as of {format_instant(held)}")
         return None

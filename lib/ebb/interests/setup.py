@@ -7,7 +7,7 @@ never imports Spark.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,11 +63,18 @@ class Setup:
 
 @dataclass(frozen=True)
 class Stored:
-    """The stored sums of one version of `interest_state`."""
+    """The stored sums of one version of `interest_state`.
+
+    Attributes
+    ----------
+    is_latest : nothing but upkeep came after it: the table is to be read as it is now. Delta
+        refuses to read a version by its number once that is older than what vacuum leaves.
+    """
 
     version: int
     slots: Slots
     setup: Setup
+    is_latest: bool = False
 
     @staticmethod
     def of(commit: Commit) -> Stored | None:
@@ -98,7 +105,7 @@ class Reading:
 def latest(newest_first: Iterable[Commit]) -> Stored | None:
     """The stored sums as they are now, from the commits of `interest_state`."""
     found = (Stored.of(commit) for commit in newest_first)
-    return next((stored for stored in found if stored), None)
+    return next((replace(stored, is_latest=True) for stored in found if stored), None)
 
 
 def choose_reading(
@@ -149,5 +156,5 @@ def _usable(
             return None
         known = below is None or stored.slots.last_batch <= below
         if known and stored.slots.latest <= as_of:
-            return stored
+            return now if stored.version == now.version else stored
     return None

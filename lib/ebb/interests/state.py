@@ -63,7 +63,8 @@ def bring_up(tables: Tables, config: Config, stamp: Stamp) -> tuple[Commit, str]
 def stored_rows(tables: Tables, stored: Stored, as_of: datetime) -> DataFrame:
     """user_id, item_id, stored_n, stored_last and the sums, carried on to `as_of`."""
     age = age_days(as_of, F.col("as_of"))
-    return tables.read(INTEREST_STATE, stored.version).select(
+    version = None if stored.is_latest else stored.version
+    return tables.read(INTEREST_STATE, version).select(
         "slot",
         *_PAIR,
         F.col("n").alias("stored_n"),
