@@ -22,7 +22,6 @@ from ebb.interests.sums import ratio_value
 
 _REQUIRED = ("user_id", "instant")
 _KEY = ("facet", "key")
-_LINKS = "array<struct<facet:int,key:string,since:timestamp,until:timestamp>>"
 _ENDLESS = "9999-12-31"
 
 
@@ -90,7 +89,7 @@ def _events(events: DataFrame, items: DataFrame, config: Config) -> DataFrame:
     if not counting:  # what is on no item only matters to the numbering of events
         living = living.where(F.col("item_id").isNotNull())
     if facets == ("item",):
-        linked = living.withColumn("links", F.lit(None).cast(_LINKS))
+        linked = living.withColumn("links", F.lit(None).cast("string"))
     else:
         linked = living.join(_links(items, facets), on="item_id", how="left")
     kinds = F.array(*map(F.lit, config.events.types))
@@ -126,12 +125,11 @@ def _entities(entities: DataFrame, facets: tuple[str, ...]) -> DataFrame:
         return rows.select(*own)
     is_item = F.col("facet") == "item"
     place = (F.array_position(F.array(*map(F.lit, facets)), F.col("facet")) - 1).cast("int")
-    ever = F.lit(None).cast("timestamp")
-    link = F.struct(place.alias("facet"), F.col("key"), ever.alias("since"), ever.alias("until"))
+    link = F.struct(place.alias("facet"), F.col("key"))
     return rows.select(
         *own,
         F.when(is_item, F.col("key")).alias("item_id"),
-        F.when(~is_item, F.array(link)).cast(_LINKS).alias("links"),
+        F.when(~is_item, _written(F.array(link))).alias("links"),
     )
 
 
@@ -162,8 +160,14 @@ def _links(items: DataFrame, facets: tuple[str, ...]) -> DataFrame:
         .groupBy(*own, "time")
         .agg(F.min("since").alias("since"), end.alias("until"))
     )
-    link = F.struct("facet", "key", "since", "until")
-    return times.groupBy("item_id").agg(F.collect_list(link).cast(_LINKS).alias("links"))
+    instants = [F.unix_micros(name).alias(name) for name in ("since", "until")]
+    link = F.struct("facet", "key", *instants)
+    return times.groupBy("item_id").agg(_written(F.collect_list(link)).alias("links"))
+
+
+def _written(links: Column) -> Column:
+    """As text: an array of structs takes Spark several times as long to hand over to Python."""
+    return F.to_json(F.struct(links.alias("links")))
 
 
 def _placed(place: int, keys: Column) -> Column:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.json as pj
 
 from ebb.interests.links import (
     NEVER,
@@ -32,6 +33,15 @@ from ebb.interests.recurrences import Measured
 _ROWS_AT_ONCE = 1 << 17
 _OUT_AT_ONCE = 1 << 17
 _MICROS = pa.timestamp("us", tz="UTC")
+_LINKS = pa.schema(
+    {
+        "links": pa.list_(
+            pa.struct(
+                {"facet": pa.int64(), "key": pa.string(), "since": pa.int64(), "until": pa.int64()}
+            )
+        )
+    }
+)
 _EVER = int(np.iinfo(np.int64).min)
 
 
@@ -56,9 +66,10 @@ def feature_batches(plan: Plan, batches: Iterable[pa.RecordBatch]) -> Iterator[p
     Parameters
     ----------
     batches : user_id; is_entity; at, the event_ts or the entity's instant; item_id, of an event,
-        or the key of an entity in the facet item; links, an array of (facet, key, since, until):
-        the other keys that an event's item stands for and when (null: always, never), or the one
-        that the entity asks for; event_type (its place), weight, born, dies of events.
+        or the key of an entity in the facet item; links, as JSON {"links": [{"facet": its place,
+        "key", "since", "until" in microseconds}]}: the other keys that an event's item stands for
+        and when (without since, until: always), or the one that the entity asks for; event_type
+        (its place), weight, born and dies of events.
 
     Returns
     -------
@@ -224,16 +235,32 @@ class _Keys:
         """Items first, then the others; by row in either part."""
         items = table.column("item_id").combine_chunks()
         own = np.flatnonzero(items.is_valid())
-        links = table.column("links").combine_chunks()
+        texts = table.column("links").combine_chunks()
+        linked = np.flatnonzero(texts.is_valid())
+        links = _read(texts.drop_null())
         facet, key, since, until = pc.list_flatten(links).flatten()
         as_item = np.full(len(own), facets.index("item") if "item" in facets else 0)
         return cls(
-            row=np.concatenate([own, _integers(pc.list_parent_indices(links))]),
+            row=np.concatenate([own, linked[_integers(pc.list_parent_indices(links))]]),
             facet=np.concatenate([as_item, _integers(facet)]),
             text=pa.concat_arrays([items.drop_null(), key]),
             since=np.concatenate([np.full(len(own), _EVER), _integers(since, _EVER)]),
             until=np.concatenate([np.full(len(own), NEVER), _integers(until, NEVER)]),
         )
+
+
+def _read(texts: pa.Array) -> pa.ListArray:
+    """The lists of links that are written in `texts`; equal texts, such as an item's, once."""
+    encoded = texts.dictionary_encode()
+    lines = "\n".join(encoded.dictionary.to_pylist()).encode()
+    if not lines:
+        return pa.array([], _LINKS.field("links").type)
+    read = pj.read_json(
+        pa.py_buffer(lines),
+        pj.ReadOptions(use_threads=False, block_size=len(lines) + 1),
+        pj.ParseOptions(explicit_schema=_LINKS),
+    )
+    return read.column("links").combine_chunks().take(encoded.indices)
 
 
 def _starts(users: pa.Array) -> Integers:
