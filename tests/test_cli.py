@@ -214,7 +214,14 @@ def test_a_backfill_is_handed_its_span(live: Stage) -> None:
 
 def test_show_is_handed_the_user_even_if_the_id_looks_like_an_option(live: Stage) -> None:
     live.run("user", "-8845298781299428018", name="show")
-    assert live.own == {"user_id": "-8845298781299428018"}
+    assert live.own == {"user_id": "-8845298781299428018", "plot": None}
+
+
+def test_a_plot_is_drawn_in_a_format_that_its_name_says(live: Stage) -> None:
+    live.run("user", "u1", "--plot", "out/u1.html", name="show")
+    assert live.own == {"user_id": "u1", "plot": Path("out/u1.html")}
+    code, _, told = live.run("user", "u1", "--plot", "u1.gif", name="show")
+    assert (code, '"u1.gif" ends in none of .html, .svg, .png, .pdf' in told) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -164,12 +164,14 @@ def test_a_shown_dollar_reads_back(load: Load) -> None:
         (
             "curve: window", "curve: windows",
             'c.yaml, line 10: interests.measures[1].curve is "windows", expected one of '
-            "exponential, linear, window; did you mean window?",
+            "exponential, ewma_time, mixture, linear, window, power, sigmoid, "
+            "ewma_events; did you mean window?",
         ),
         (
             "curve: window, ", "",
             "c.yaml, line 10: interests.measures[1].curve is missing, expected one of "
-            "exponential, linear, window",
+            "exponential, ewma_time, mixture, linear, window, power, sigmoid, "
+            "ewma_events",
         ),
         (
             "name: win_30d", "name: exp_7d",

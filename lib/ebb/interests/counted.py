@@ -64,12 +64,12 @@ def counted(events: DataFrame, settings: Events, as_of: datetime, *also: str) ->
     cancelled_by = settings.cancelled_by()
     if not cancelled_by:
         return known.select(*kept)
-    stacked = known.withColumn("stack", _stack(cancelled_by))
+    stacked = known.withColumn("stack", stack_of(cancelled_by))
     is_cancel = F.col("event_type").isin(sorted(set(cancelled_by.values())))
     # Few (user, item) ever see a cancellation: only those pay for the ordering.
-    theirs = [F.col(name).alias(f"cancelled_{name}") for name in _PAIR]
+    theirs = [F.col(name).alias(f"cancelled_{name}") for name in PAIR]
     pairs = stacked.where(is_cancel).select(*theirs).distinct()
-    same = [F.col(name).eqNullSafe(F.col(f"cancelled_{name}")) for name in _PAIR]
+    same = [F.col(name).eqNullSafe(F.col(f"cancelled_{name}")) for name in PAIR]
     marked = stacked.join(pairs, on=same, how="left")
     has_cancel = F.col("cancelled_user_id").isNotNull()
     plain = marked.where(~has_cancel)
@@ -77,10 +77,10 @@ def counted(events: DataFrame, settings: Events, as_of: datetime, *also: str) ->
     return plain.select(*kept).unionByName(netted.select(*kept))
 
 
-_PAIR = ("user_id", "item_id", "order_id", "stack")
+PAIR = ("user_id", "item_id", "order_id", "stack")
 
 
-def _stack(cancelled_by: Mapping[str, str]) -> Column:
+def stack_of(cancelled_by: Mapping[str, str]) -> Column:
     """The cancelling type that an event belongs with; null where nothing can take it back."""
     stack = F.lit(None).cast("string")
     for target, canceller in cancelled_by.items():
@@ -98,7 +98,7 @@ def _net(events: DataFrame, types: Mapping[str, EventType], is_cancel: Column) -
     An event's units lie between the height before it and after it, and survive up to the lowest
     height that ever follows.
     """
-    pair = Window.partitionBy(*_PAIR).orderBy("event_ts", is_cancel, "event_id")
+    pair = Window.partitionBy(*PAIR).orderBy("event_ts", is_cancel, "event_id")
     so_far = pair.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     from_here = pair.rowsBetween(Window.currentRow, Window.unboundedFollowing)
     quantity = F.when(is_cancel, F.abs(F.coalesce("value", F.lit(1.0)))).otherwise(

@@ -20,14 +20,14 @@ def with_keys(rows: DataFrame, items: DataFrame, facets: tuple[str, ...]) -> Dat
     others = [F.col(name) for name in rows.columns if name != "item_id"]
     if facets == ("item",):
         return on_items.select(*others, F.lit("item").alias("facet"), F.col("item_id").alias("key"))
-    keys = items.select("item_id", *(_keys_of(f).alias(f"keys_{f}") for f in facets if f != "item"))
+    keys = items.select("item_id", *(keys_of(f).alias(f"keys_{f}") for f in facets if f != "item"))
     joined = on_items.join(keys, on="item_id", how="left")
     per_facet = [_facet_keys(facet) for facet in facets]
     exploded = joined.select(*others, F.explode(F.concat(*per_facet)).alias("at"))
     return exploded.select(*others, "at.facet", "at.key")
 
 
-def _keys_of(facet: str) -> Column:
+def keys_of(facet: str) -> Column:
     """An item's keys of a facet, each once."""
     if facet in _LIST_FACETS:
         listed = F.col(_LIST_FACETS[facet])

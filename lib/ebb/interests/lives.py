@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ebb.config import Events
-from ebb.interests.counted import _PAIR, _stack, weight_of
+from ebb.interests.counted import PAIR, stack_of, weight_of
 from ebb.interests.netting import DUST
 
 COLUMNS = ("user_id", "item_id", "event_type", "event_id", "event_ts", "weight", "born", "dies")
@@ -76,18 +76,18 @@ def lives(events: DataFrame, settings: Events) -> DataFrame:
     if not cancelled_by:
         return events.select(*_EVENT, *instants)
     is_cancel = F.col("event_type").isin(sorted(set(cancelled_by.values())))
-    stacked = events.withColumn("stack", _stack(cancelled_by)).withColumn("is_cancel", is_cancel)
+    stacked = events.withColumn("stack", stack_of(cancelled_by)).withColumn("is_cancel", is_cancel)
     # Few (user, item) ever see a cancellation: only those pay for the ordering.
-    theirs = [F.col(name).alias(f"cancelled_{name}") for name in _PAIR]
+    theirs = [F.col(name).alias(f"cancelled_{name}") for name in PAIR]
     pairs = stacked.where("is_cancel").select(*theirs).distinct()
-    same = [F.col(name).eqNullSafe(F.col(f"cancelled_{name}")) for name in _PAIR]
+    same = [F.col(name).eqNullSafe(F.col(f"cancelled_{name}")) for name in PAIR]
     marked = stacked.join(pairs, on=same, how="left")
     has_cancel = F.col("cancelled_user_id").isNotNull()
     netted = (
         marked.where(has_cancel)
         .select(*_EVENT, "value", "order_id", "stack", "is_cancel")
-        .repartition(*_PAIR)
-        .sortWithinPartitions(*_PAIR, "event_ts", "is_cancel", "event_id")
+        .repartition(*PAIR)
+        .sortWithinPartitions(*PAIR, "event_ts", "is_cancel", "event_id")
         .mapInArrow(_life_batches, _SPARK)
     )
     rest = weight_of(settings.types, F.col("event_type"), F.col("remaining"))
@@ -162,7 +162,7 @@ def _happenings(batch: pa.RecordBatch) -> Iterator[Happening]:
         return list((values.cast(pa.int64()) if name == "event_ts" else values).to_pylist())
 
     events = zip(*(column(name) for name in _EVENT), strict=True)
-    pairs = zip(*(column(name) for name in _PAIR), strict=True)
+    pairs = zip(*(column(name) for name in PAIR), strict=True)
     rest = zip(column("event_ts"), column("is_cancel"), column("value"), strict=True)
     for pair, event, (ts, is_cancel, value) in zip(pairs, events, rest, strict=True):
         given = 1.0 if value is None else value

@@ -14,7 +14,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from ebb.config import Config
-from ebb.interests.keys import _keys_of
+from ebb.interests.keys import keys_of
 from ebb.interests.lives import lives
 from ebb.interests.stored import counts_later
 from ebb.interests.stream import Plan, feature_batches
@@ -144,7 +144,7 @@ def _links(items: DataFrame, facets: tuple[str, ...]) -> DataFrame:
     Versions that follow each other with the same key are one time.
     """
     until = F.coalesce("valid_to", F.lit(_ENDLESS).cast("timestamp")).alias("until")
-    keys = [_placed(place, _keys_of(f)) for place, f in enumerate(facets) if f != "item"]
+    keys = [_placed(place, keys_of(f)) for place, f in enumerate(facets) if f != "item"]
     own = ("item_id", "facet", "key")
     versions = items.select(
         "item_id", F.col("valid_from").alias("since"), until, F.explode(F.concat(*keys)).alias("of")
