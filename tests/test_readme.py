@@ -139,7 +139,7 @@ def test_a_configuration_in_the_docs_loads(page: str, text: str, tmp_path: Path)
 
 
 def test_there_is_a_worked_configuration() -> None:
-    assert [page for page, _ in _YAML] == ["README.md"]
+    assert [page for page, _ in _YAML] == ["README.md", "docs/interests.md"]
 
 
 def test_settings_named_in_the_docs_exist() -> None:
