@@ -14,7 +14,7 @@ from typing import Any
 from ebb.durations import format_instant, parse_instant
 
 # Commits of a few weeks of nights.
-_LAST_FEW = 30
+LAST_FEW = 30
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def newest_first(history: Callable[[int | None], list[Commit]]) -> Iterator[Comm
     history : gives the latest commits of a table, newest first: so many, or with None all.
     """
     seen = 0
-    for limit in (_LAST_FEW, None):
+    for limit in (LAST_FEW, None):
         commits = history(limit)
         yield from commits[seen:]
         seen = len(commits)

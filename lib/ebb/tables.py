@@ -8,6 +8,7 @@ there, so a crash between a commit and anything after it loses nothing and repea
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from delta.tables import DeltaTable
@@ -16,9 +17,9 @@ from pyspark.sql import functions as F
 
 from ebb.durations import format_instant, parse_instant
 from ebb.schema import Table
+from ebb.stamps import LAST_FEW, newest_first
 from ebb.stamps import Commit as Commit
 from ebb.stamps import Stamp as Stamp
-from ebb.stamps import newest_first
 
 # Commits that move bytes around and change no row.
 _UPKEEP = frozenset(
@@ -30,6 +31,21 @@ _PROPERTIES = {
     # Commits are how ebb knows that a night is complete: keep them for more than a year.
     "delta.logRetentionDuration": "interval 400 days",
 }
+
+
+@dataclass(frozen=True)
+class _History:
+    """The newest commits of a table, or all of them."""
+
+    commits: list[Commit]
+    is_whole: bool
+
+    @property
+    def last(self) -> int:
+        return self.commits[0].version if self.commits else -1
+
+    def serves(self, limit: int | None) -> bool:
+        return self.is_whole or (limit is not None and limit <= len(self.commits))
 
 
 class Tables:
@@ -44,6 +60,7 @@ class Tables:
     def __init__(self, spark: SparkSession, root: str) -> None:
         self.spark = spark
         self.root = root.rstrip("/")
+        self._known: dict[str, _History] = {}
         # Delta drops a commit that changes no file; here an empty night is complete as well.
         spark.conf.set("spark.databricks.delta.skipRecordingEmptyCommits", "false")
 
@@ -145,13 +162,24 @@ class Tables:
         return _CommitMetadata(self.spark, stamp.to_json())
 
     def history(self, table: Table, limit: int | None = None) -> list[Commit]:
-        """Commits, newest first. One small row a commit: it grows with nights, not with data."""
-        if not self.exists(table):
-            return []
+        """Commits, newest first. One small row a commit: it grows with nights, not with data.
+
+        Read once for as long as no commit follows the last one known: a night asks some thirty
+        times, and each reading is a Spark job.
+        """
+        known = self._known.get(table.name)
+        if known is None or not known.serves(limit) or not self._is_last(table, known.last):
+            if not self.exists(table):
+                return []
+            known = self._known[table.name] = self._read_history(table, limit)
+        return known.commits[:limit]
+
+    def _read_history(self, table: Table, limit: int | None) -> _History:
         delta = DeltaTable.forPath(self.spark, self.path(table))
-        commits = delta.history(limit) if limit else delta.history()
+        wanted = None if limit is None else max(limit, LAST_FEW)
+        commits = delta.history(wanted) if wanted else delta.history()
         columns = ("version", "operation", "timestamp", "userMetadata", "operationMetrics")
-        return [
+        found = [
             Commit(
                 r.version,
                 r.operation,
@@ -161,6 +189,17 @@ class Tables:
             )
             for r in commits.select(*columns).collect()
         ]
+        return _History(found, is_whole=wanted is None or len(found) < wanted)
+
+    def _is_last(self, table: Table, version: int) -> bool:
+        """Whether the log has that version and none after it (Delta's protocol names its files)."""
+        hadoop = self.spark._jvm.org.apache.hadoop.fs  # type: ignore[union-attr]
+        here, after = (
+            hadoop.Path(f"{self.path(table)}/_delta_log/{number:020d}.json")
+            for number in (version, version + 1)
+        )
+        system = here.getFileSystem(self.spark._jsc.hadoopConfiguration())
+        return bool(system.exists(here) and not system.exists(after))
 
     def newest_first(self, table: Table) -> Iterator[Commit]:
         """Commits, newest first, read by and by."""
