@@ -91,6 +91,9 @@ def _panel(axis: Any, facet: str, lines: pd.DataFrame, titles: dict[str, str]) -
         ticks = own["last_ts"].dropna().unique()
         height = -0.035 * top * (place + 1)
         axis.plot(ticks, [height] * len(ticks), "|", color=line.get_color(), markersize=5)
+    # The ticks of events lie below the scale, which has no figures there.
+    lowest = min(0.0, lines["value"].min())
+    axis.set_yticks([at for at in axis.get_yticks() if lowest <= at <= top * 1.05])
     axis.set_ylabel(facet)
     axis.axhline(0, color="0.8", linewidth=0.8)
     locator = AutoDateLocator()
