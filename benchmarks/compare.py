@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 
 from ebb.schema import ALL, FILES, MODELS, RUNS, Table
 
-_NAMES_A_RUN = {"ingested_at", "batch_id", "model_version", "file", "file_id", "source"}
+_NAMES_A_RUN = {"ingested_at", "batch_id", "batch", "model_version", "file", "file_id", "source"}
 _COMPARED = tuple(table for table in ALL if table not in (FILES, MODELS, RUNS))
 
 

@@ -71,7 +71,7 @@ def ambiguous(history: list[Row]) -> bool:
 def main() -> int:
     root, as_of = sys.argv[1], datetime.fromisoformat(sys.argv[2])
     path = Path(os.environ.get("EBB_DATA", "data")) / "online_retail" / "events.parquet"
-    table = DeltaTable(f"{root}/interests").to_pyarrow_table(partitions=None)
+    table = DeltaTable(f"{root}/interests_now").to_pyarrow_table(partitions=None)
     stored = {
         (row["user_id"], row["key"]): row
         for row in table.to_pylist()

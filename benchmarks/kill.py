@@ -24,7 +24,8 @@ _CHECKOUT = Path(__file__).parents[1]
 _MOMENTS = {
     "events": "events are in, their users and the ledger are not",
     "ingested_files": "the ledger is written, the log of runs is not",
-    "interests": "interests are in, nothing is trained",
+    "interest_state": "the stored sums are in, interests_now is not",
+    "interests_now": "interests are in, nothing is trained",
     "neighbours": "half of the models are in, the registry is not",
     "recommendations": "slates are in, the hot list is not",
 }
