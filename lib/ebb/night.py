@@ -25,7 +25,6 @@ from ebb.events.catalogue import ingest_items
 from ebb.events.ingest import Intake, ingest_events
 from ebb.events.users import ingest_users
 from ebb.events.world import make_world, world_exists
-from ebb.models.pairs import stored
 from ebb.models.popularity import popularity
 from ebb.models.train import train_models
 from ebb.recommend.eligible import eligible_items, items_at, repeat_allowed, users_to_score
@@ -42,6 +41,7 @@ from ebb.schema import (
     USERS,
 )
 from ebb.steps import Outcome, RunLog, StepRun, logged, run_step, stamp_for
+from ebb.storage import stored
 from ebb.summary import NightSummary, print_queries, print_summary
 from ebb.tables import Stamp
 

@@ -13,12 +13,12 @@ from ebb.config import Blend
 from ebb.context import Night
 from ebb.evaluate.slates import evaluate_slates, labels_after
 from ebb.interests.counted import counted
-from ebb.models.pairs import stored
 from ebb.models.popularity import popularity
 from ebb.recommend.eligible import items_at, users_to_score
 from ebb.recommend.slates import make_slates
 from ebb.schema import EVALUATIONS, EVENTS, ITEMS, RECOMMENDATIONS, USERS
 from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
+from ebb.storage import stored
 from ebb.tables import Stamp
 
 _SECTIONS = ("events", "items", "users", "recommend", "evaluate")

@@ -10,15 +10,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, reduce
 from itertools import pairwise
 
 from py4j.protocol import Py4JJavaError
-from pyspark import StorageLevel
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
@@ -34,6 +33,7 @@ from ebb.events.users import upsert_event_users
 from ebb.events.validation import judge, mapped_columns
 from ebb.interests.slots import USER_BUCKETS
 from ebb.schema import EVENTS, QUARANTINE
+from ebb.storage import stored
 from ebb.tables import Stamp, Tables
 
 # So many days apart, at most, are asked for one by one when earlier events are looked up.
@@ -132,8 +132,8 @@ class Batch:
         """Write the batch: every row of it, judged and with its id, once."""
         with ExitStack() as kept:
             if not self.first:  # read for the look-up of ids, and for what comes of it
-                rows = kept.enter_context(_persisted(rows))
-            fated = kept.enter_context(_persisted(with_fate(rows, self._met(rows))))
+                rows = kept.enter_context(stored(rows))
+            fated = kept.enter_context(stored(with_fate(rows, self._met(rows))))
             groups = fated.groupBy("source", "fate", "reasons").count().collect()
             self._refuse_bad_sources(groups)
             intake = self._counted(groups)
@@ -294,15 +294,6 @@ def _on_days_of(rows: DataFrame) -> Column:
 
 def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-@contextmanager
-def _persisted(rows: DataFrame) -> Iterator[DataFrame]:
-    kept = rows.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        yield kept
-    finally:
-        kept.unpersist()
 
 
 def _by_reason(groups: list[Row]) -> Counter[str]:

@@ -13,8 +13,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ebb.config import Train
-from ebb.models.pairs import item_codes, pair_weights, stored, user_codes
+from ebb.models.pairs import item_codes, pair_weights, user_codes
 from ebb.rounding import significant
+from ebb.storage import stored
 
 # More pairs than this are worth more than two blocks, and than bit-for-bit equal factors.
 _PAIRS_A_BLOCK = 5_000_000

@@ -9,8 +9,9 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from ebb.config import Neighbours
-from ebb.models.pairs import item_codes, pair_weights, stored
+from ebb.models.pairs import item_codes, pair_weights
 from ebb.rounding import significant
+from ebb.storage import stored
 
 
 def fit_neighbours(events: DataFrame, as_of: datetime, settings: Neighbours) -> DataFrame:

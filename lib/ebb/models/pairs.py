@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from pyspark import StorageLevel
@@ -15,16 +13,6 @@ from ebb.interests.curves import Exponential
 
 # monotonically_increasing_id is the partition's number, shifted, plus the row's place in it.
 _PLACE_BITS = 33
-
-
-@contextmanager
-def stored(frame: DataFrame) -> Iterator[DataFrame]:
-    """Keep a frame that several jobs read in Spark's storage, for as long as the `with` lasts."""
-    kept = frame.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        yield kept
-    finally:
-        kept.unpersist()
 
 
 def decayed_weight(as_of: datetime, half_life: timedelta | None) -> Column:
