@@ -22,6 +22,8 @@ class Table:
         by as_of).
     partition_by : the column that the files lie by, where that isn't as_of.
     grows_columns : True where the configuration adds columns (one a measure).
+    skipped_by : the columns whose least and greatest values Delta notes of each file, where not
+        all are: those that readers skip files by.
     """
 
     name: str
@@ -32,6 +34,12 @@ class Table:
     sliced: bool = False
     partition_by: str | None = None
     grows_columns: bool = False
+    skipped_by: tuple[str, ...] | None = None
+
+    @property
+    def lies_by(self) -> str | None:
+        """The column that the table is partitioned by."""
+        return "as_of" if self.sliced else self.partition_by
 
 
 _STRING, _LONG, _INT, _DOUBLE = T.StringType(), T.LongType(), T.IntegerType(), T.DoubleType()
@@ -78,6 +86,7 @@ EVENTS = Table(
         ("user_bucket", _INT, "crc32(user_id) modulo 256: users that lie together in the files"),
         ("ingested_at", _TS, "when ebb took it in"),
     ),
+    skipped_by=("event_ts", "user_bucket", "batch"),
 )
 QUARANTINE = Table(
     "events_quarantine",
@@ -158,6 +167,7 @@ INTEREST_STATE = Table(
     ),
     partition_by="slot",
     grows_columns=True,
+    skipped_by=("user_id",),
 )
 INTERESTS_NOW = Table(
     "interests_now",

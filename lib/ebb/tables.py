@@ -80,10 +80,12 @@ class Tables:
             .addColumns(table.schema)
             .comment(table.comment)
         )
-        by = "as_of" if table.sliced else table.partition_by
-        if by:
-            builder = builder.partitionedBy(by)
-        for key, value in _PROPERTIES.items():
+        if table.lies_by:
+            builder = builder.partitionedBy(table.lies_by)
+        properties = dict(_PROPERTIES)
+        if table.skipped_by is not None:
+            properties["delta.dataSkippingStatsColumns"] = ",".join(table.skipped_by)
+        for key, value in properties.items():
             builder = builder.property(key, value)
         builder.execute()
 
@@ -128,6 +130,8 @@ class Tables:
         if table.grows_columns:
             # A table that is replaced whole keeps no column of measures that are gone.
             writer = writer.option("mergeSchema" if condition else "overwriteSchema", "true")
+        if table.lies_by:  # or a new schema would come with no partitions at all
+            writer = writer.partitionBy(table.lies_by)
         writer.save(self.path(table))
         return self.history(table, limit=1)[0]
 
@@ -266,5 +270,9 @@ def conform(table: Table, rows: DataFrame) -> DataFrame:
             f"{table.name}: missing columns {missing}, undeclared columns {extra}; "
             f"given {rows.columns}"
         )
-    declared = [F.col(f.name).cast(f.dataType).alias(f.name) for f in table.schema]
+    given = {field.name: field.dataType for field in rows.schema}
+    declared = [
+        F.col(f.name) if given[f.name] == f.dataType else F.col(f.name).cast(f.dataType)
+        for f in table.schema
+    ]
     return rows.select(*declared, *extra)

@@ -69,12 +69,14 @@ class Stored:
     ----------
     is_latest : nothing but upkeep came after it: the table is to be read as it is now. Delta
         refuses to read a version by its number once that is older than what vacuum leaves.
+    rows_a_slot : rows that the version brought, for each slot that it brought up.
     """
 
     version: int
     slots: Slots
     setup: Setup
     is_latest: bool = False
+    rows_a_slot: float = 0.0
 
     @staticmethod
     def of(commit: Commit) -> Stored | None:
@@ -83,7 +85,10 @@ class Stored:
             return None
         facts = dict(stamp.facts)
         return Stored(
-            commit.version, Slots.from_facts(facts["slots"]), Setup.from_facts(facts["setup"])
+            commit.version,
+            Slots.from_facts(facts["slots"]),
+            Setup.from_facts(facts["setup"]),
+            rows_a_slot=commit.rows_written / max(1, facts["brought"]),
         )
 
 

@@ -28,6 +28,8 @@ from ebb.schema import EVENTS, INTEREST_STATE
 from ebb.tables import Commit, Stamp, Tables
 
 _PAIR = ("user_id", "item_id")
+# A task that brings sums up, and the file that it writes, has about so many.
+_SUMS_A_TASK = 250_000
 
 
 def bring_up(tables: Tables, config: Config, stamp: Stamp) -> tuple[Commit, str]:
@@ -44,17 +46,19 @@ def bring_up(tables: Tables, config: Config, stamp: Stamp) -> tuple[Commit, str]
     if before is None or not before.setup.stores_as(setup):
         slots = Slots.all_at(setup.interests.slots, as_of, batch)
         numbers = tuple(range(slots.count))
-        rows = _summed(tables, _everything(tables, setup, as_of), setup, as_of, numbers)
+        tasks = _tasks_for_all(tables, slots.count)
+        rows = _summed(_everything(tables, setup, as_of), setup, as_of, numbers, tasks)
         commit = _write(tables, rows, None, stamp, slots, setup)
         return commit, f"{commit.rows_written:,} sums, from all events"
     if before.slots.latest > as_of:
         none = tables.spark.createDataFrame([], INTEREST_STATE.schema)
-        tables.append(INTEREST_STATE, none, _stamped(stamp, before.slots, setup, batch))
+        tables.append(INTEREST_STATE, none, _stamped(stamp, before.slots, setup, batch, 0))
         commit = tables.history(INTEREST_STATE, limit=1)[0]
         return commit, "the stored sums are ahead; this as_of is read from events"
     numbers = before.slots.due(as_of)
     slots = before.slots.brought(numbers, as_of, batch)
-    rows = _summed(tables, _brought(tables, before, as_of, numbers), setup, as_of, numbers)
+    tasks = _power_of_two(before.rows_a_slot / _SUMS_A_TASK, slots.count)
+    rows = _summed(_brought(tables, before, as_of, numbers), setup, as_of, numbers, tasks)
     commit = _write(tables, rows, numbers, stamp, slots, setup)
     listed = ", ".join(str(number + 1) for number in numbers)
     return commit, f"{commit.rows_written:,} sums: slot {listed} of {slots.count} brought up"
@@ -163,16 +167,16 @@ def _in_slots(numbers: tuple[int, ...], count: int) -> Column:
 
 
 def _summed(
-    tables: Tables, rows: DataFrame, setup: Setup, as_of: datetime, numbers: tuple[int, ...]
+    rows: DataFrame, setup: Setup, as_of: datetime, numbers: tuple[int, ...], tasks: int
 ) -> DataFrame:
-    """One row a (user, item) of the slots `numbers`, behind one shuffle."""
-    tasks, part = _dealt(tables, setup.interests.slots, numbers)
+    """One row a (user, item) of the slots `numbers`, behind one shuffle; `tasks` for each slot."""
+    count = setup.interests.slots
     dealt = (
         rows.where(F.col("item_id").isNotNull())
-        .withColumn("part", part)
-        .withColumn("slot", slot_of(setup.interests.slots))
+        .withColumn("part", _dealt(count, numbers, tasks))
+        .withColumn("slot", slot_of(count))
         .drop("event_id", "user_bucket")
-        .repartitionById(tasks, "part")
+        .repartitionById(tasks * len(numbers), "part")
     )
     sums = [total_of(s, rows.columns, setup.events.types, as_of).alias(s.name) for s in setup.sums]
     summed = dealt.groupBy("part", "slot", *_PAIR).agg(*counted_totals(rows.columns), *sums)
@@ -184,18 +188,25 @@ def _summed(
     )
 
 
-def _dealt(tables: Tables, count: int, numbers: tuple[int, ...]) -> tuple[int, Column]:
-    """How many tasks to deal the slots to, and which of them a user's bucket goes to.
-
-    A slot goes to one task or more, and no task has two slots: so each writes one sorted file.
-    """
-    wanted = int(tables.spark.conf.get("spark.sql.shuffle.partitions") or 1)
-    tasks = 1  # of a slot
-    while tasks * len(numbers) < wanted and tasks * count < USER_BUCKETS:
-        tasks *= 2
+def _dealt(count: int, numbers: tuple[int, ...], tasks: int) -> Column:
+    """The task that a user's bucket goes to: no task has two slots, so each writes one file."""
     place = F.array_position(F.array(*map(F.lit, numbers)), slot_of(count)) - 1
     task = F.floor(F.col("user_bucket") * F.lit(count * tasks) / F.lit(USER_BUCKETS)) % tasks
-    return tasks * len(numbers), (place * tasks + task).cast("int")
+    return (place * tasks + task).cast("int")
+
+
+def _tasks_for_all(tables: Tables, count: int) -> int:
+    """Tasks for each slot when all are made: together as many as a shuffle has, or more."""
+    wanted = int(tables.spark.conf.get("spark.sql.shuffle.partitions") or 1)
+    return _power_of_two(wanted / count, count)
+
+
+def _power_of_two(wanted: float, count: int) -> int:
+    """The first power of two that isn't below `wanted`, at most as many as a slot has buckets."""
+    tasks = 1
+    while tasks < wanted and tasks * count < USER_BUCKETS:
+        tasks *= 2
+    return tasks
 
 
 def _write(
@@ -207,15 +218,17 @@ def _write(
     setup: Setup,
 ) -> Commit:
     condition = f"slot IN ({', '.join(map(str, numbers))})" if numbers is not None else None
-    stamped = _stamped(stamp, slots, setup, slots.last_batch)
+    brought = slots.count if numbers is None else len(numbers)
+    stamped = _stamped(stamp, slots, setup, slots.last_batch, brought)
     return tables.replace(INTEREST_STATE, rows, condition, stamped)
 
 
-def _stamped(stamp: Stamp, slots: Slots, setup: Setup, batch: int) -> Stamp:
+def _stamped(stamp: Stamp, slots: Slots, setup: Setup, batch: int, brought: int) -> Stamp:
     facts = {
         **stamp.facts,
         "slots": slots.to_facts(),
         "setup": setup.to_facts(),
         "batch": batch,
+        "brought": brought,
     }
     return Stamp(stamp.step, stamp.as_of, stamp.config, stamp.inputs, facts)
