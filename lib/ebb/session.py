@@ -114,6 +114,8 @@ def _defaults(settings: Spark) -> dict[str, str]:
         "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
         # Or every commit of a small table runs 50 tasks to read its own log.
         "spark.databricks.delta.snapshotPartitions": "2",
+        # What is kept between two jobs lives for seconds: to pack it takes longer than it saves.
+        "spark.sql.inMemoryColumnarStorage.compressed": "false",
         "spark.driver.memory": f"{_driver_memory_mb()}m",
     }
     if not re.search(r"--(jars|packages)\b", os.environ.get("PYSPARK_SUBMIT_ARGS", "")):

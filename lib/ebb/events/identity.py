@@ -16,11 +16,12 @@ _PAYLOAD = ("user_id", "item_id", "event_type", "event_ts", "value", "text", "or
 def payload_hash() -> Column:
     """Hash of an event's fields. Each is led by its length, so that ("1", "23") and ("12", "3")
     differ, and a missing field differs from an empty one."""
+    in_order = F.to_json(F.map_from_entries(F.array_sort(F.map_entries("context"))))
     texts = {
         "event_ts": F.unix_micros("event_ts").cast("string"),
         # -0.0 and 0.0 are one value.
         "value": (F.col("value") + F.lit(0.0)).cast("string"),
-        "context": F.to_json(F.map_from_entries(F.array_sort(F.map_entries("context")))),
+        "context": F.when(F.col("context").isNotNull(), in_order),
     }
     fields = [texts.get(name, F.col(name)) for name in _PAYLOAD]
     parts = [
@@ -44,10 +45,10 @@ def with_ids(rows: DataFrame, keep_identical: Column) -> DataFrame:
     good = F.size("reasons") == 0
     own = F.when(good, F.col("own_id"))
     placed = (
-        rows.withColumn("payload", F.when(good, payload_hash()).otherwise(F.md5("raw")))
+        # Only what may still be refused carries its text along; to make it for each row is dear.
+        rows.withColumn("raw", F.when(~good | own.isNotNull(), F.col("raw")))
+        .withColumn("payload", F.when(good, payload_hash()).otherwise(F.md5("raw")))
         .withColumn("place", F.coalesce(own, "payload"))
-        # Only what may still be refused has to carry its text along.
-        .withColumn("raw", F.when(~good | own.isNotNull(), F.col("raw")))
         .repartition("place")
     )
     identical = Window.partitionBy("place", "file_id", "payload").orderBy("payload")

@@ -38,7 +38,10 @@ from ebb.tables import Stamp, Tables
 
 # So many days apart, at most, are asked for one by one when earlier events are looked up.
 _STRETCHES = 40
-_ROWS_A_FILE = 4_000_000
+# A batch is written by all cores at once where each gets so many rows; none has more than a file's.
+_ROWS_A_CORE, _ROWS_A_FILE = 150_000, 4_000_000
+# So many ids or instants fit into every task; more are better shuffled.
+_FEW_ROWS = 2_000_000
 _SECOND = "another ingest wrote at the same time; run again, one job a root at a time"
 
 
@@ -120,47 +123,64 @@ class Batch:
         return self.rebuild or self.number == 0
 
     def judged(self, name: str, reader: EventSource) -> DataFrame:
-        """The rows of one source, typed, judged and with their ids."""
+        """The rows of one source, typed and judged."""
         source = Source(name, "events", reader)
         columns = mapped_columns(reader)
         required = [ours for ours in ("user_id", "ts", "event_type", "event_id") if columns[ours]]
         raw = read_rows(self.tables.spark, source, self.arrived.paths[name], columns, required)
         typed = judge(raw, reader, self.config.events, self.now)
-        return with_ids(typed, F.lit(reader.identical_rows == "keep"))
+        return typed.withColumn("keeps_identical", F.lit(reader.identical_rows == "keep"))
 
     def take_in(self, rows: DataFrame) -> Intake:
-        """Write the batch: every row of it, judged and with its id, once."""
+        """Write the batch: every row of it, judged, once."""
         with ExitStack() as kept:
-            if not self.first:  # read for the look-up of ids, and for what comes of it
-                rows = kept.enter_context(stored(rows))
-            fated = kept.enter_context(stored(with_fate(rows, self._met(rows))))
-            groups = fated.groupBy("source", "fate", "reasons").count().collect()
+            known = kept.enter_context(stored(self._met(rows)))
+            is_small = self.first or known.count() <= _FEW_ROWS
+            identified = with_ids(rows, F.col("keeps_identical")).drop("keeps_identical")
+            fated = with_fate(identified, F.broadcast(known) if is_small else known)
+            fated = kept.enter_context(stored(fated))
+            counted = fated.groupBy("source", "fate", "reasons").agg(
+                F.count(F.lit(1)).alias("rows"), F.min("event_ts").alias("earliest")
+            )
+            groups = counted.collect()
             self._refuse_bad_sources(groups)
             intake = self._counted(groups)
-            self._write(fated, intake)
+            self._write(fated, intake, _earliest(groups))
             return intake
 
     def _met(self, rows: DataFrame) -> DataFrame:
-        """Those earlier events (id and payload) that have an id of the batch."""
+        """Earlier events that may have an id of the batch: event_id and payload.
+
+        Which do is for the join with the rows to say. The payload is empty where the id is made
+        of it.
+        """
+        spark = self.tables.spark
         if self.first:
-            return self.tables.spark.createDataFrame([], "event_id string, payload string")
+            return spark.createDataFrame([], "event_id string, payload string")
         # Pinned, so that what this batch writes is never taken for what was there before.
         events = self.tables.read(EVENTS, version=self.number)
-        payload = payload_hash()
-        if all(s.columns.event_id is None for s in self.config.events.sources):
-            # An id made of the fields holds its own time: only the batch's days can have it.
-            events, payload = events.where(_on_days_of(rows)), F.lit(None).cast("string")
-        ids = rows.where(F.size("reasons") == 0).select("event_id").distinct()
-        met = events.join(F.broadcast(ids), on="event_id", how="left_semi")
-        return met.select("event_id", payload.alias("payload"))
+        found = []
+        is_own = F.col("own_id").isNotNull()
+        if any(s.columns.event_id is not None for s in self.config.events.sources):
+            found.append(_with_ids_of(events, rows.where(is_own)))
+        if any(s.columns.event_id is None for s in self.config.events.sources):
+            found.append(_at_instants_of(events, rows.where(~is_own)))
+        if len(found) == 1:
+            return found[0]
+        return (
+            found[0]
+            .unionByName(found[1])
+            .groupBy("event_id")
+            .agg(F.max("payload").alias("payload"))
+        )
 
     def _refuse_bad_sources(self, groups: list[Row]) -> None:
         most = self.config.events.max_bad_share
         for source in sorted({group["source"] for group in groups}):
             own = [group for group in groups if group["source"] == source]
-            read = sum(group["count"] for group in own)
+            read = sum(group["rows"] for group in own)
             bad = [group for group in own if group["fate"] == "quarantined"]
-            refused = sum(group["count"] for group in bad)
+            refused = sum(group["rows"] for group in bad)
             if refused > most * read:
                 reason, times = _by_reason(bad).most_common(1)[0]
                 raise RunError(
@@ -172,7 +192,7 @@ class Batch:
     def _counted(self, groups: list[Row]) -> Intake:
         fates: Counter[str] = Counter()
         for group in groups:
-            fates[group["fate"]] += group["count"]
+            fates[group["fate"]] += group["rows"]
         return Intake(
             files=self.arrived.count,
             read=fates.total(),
@@ -183,7 +203,7 @@ class Batch:
             again=self.arrived.reason,
         )
 
-    def _write(self, fated: DataFrame, intake: Intake) -> None:
+    def _write(self, fated: DataFrame, intake: Intake, earliest: datetime | None) -> None:
         marked = fated.withColumns(
             {
                 "batch_id": F.lit(self.batch_id),
@@ -195,7 +215,7 @@ class Batch:
         refused = marked.where(F.col("fate") == "quarantined")
         quarantined = self._write_quarantine(refused, intake)
         new = marked.where(F.col("fate") == "new")
-        inserted = self._write_events(new, intake)
+        inserted = self._write_events(new, intake, self._stamp(earliest))
         if quarantined + inserted + intake.repeated != intake.read:
             raise RunError(
                 f"ingest: {intake.read} rows read, but {inserted} inserted, {intake.repeated} "
@@ -234,16 +254,16 @@ class Batch:
         slices = None if self.rebuild else f"file_id IN ({', '.join(map(repr, ids))})"
         return self.tables.replace(QUARANTINE, rows, slices, self._stamp(None)).rows_written
 
-    def _write_events(self, new: DataFrame, intake: Intake) -> int:
+    def _write_events(self, new: DataFrame, intake: Intake, stamp: Stamp) -> int:
         rows = new.select(*EVENTS.schema.names)
         if not intake.inserted and not self.rebuild:
             return 0
-        stamp = self._stamp(_earliest(rows))
         if self.first:
             # Files that each hold a stretch of time let a reader of one stretch skip the rest.
             stretched = rows.repartitionByRange("event_ts")
             return self.tables.replace(EVENTS, by_bucket(stretched), None, stamp).rows_written
-        files = max(1, round(intake.inserted / _ROWS_A_FILE))
+        cores = self.tables.spark.sparkContext.defaultParallelism
+        files = max(1, min(cores, intake.inserted // _ROWS_A_CORE), intake.inserted // _ROWS_A_FILE)
         self.tables.append(EVENTS, by_bucket(rows.coalesce(files)), stamp, once=self.number)
         commit = self.tables.history(EVENTS, limit=1)[0]
         mine = commit.stamp is not None and commit.stamp.facts.get("batch") == self.number
@@ -269,13 +289,36 @@ def by_bucket(rows: DataFrame) -> DataFrame:
     return rows.sortWithinPartitions("user_bucket", "event_ts", "event_id")
 
 
-def _on_days_of(rows: DataFrame) -> Column:
-    """True for events on the UTC days of a batch's good rows; few conditions, so that files of
-    other days are skipped."""
-    good = rows.where(F.size("reasons") == 0)
-    days = [r[0] for r in good.select(F.to_date("event_ts")).distinct().collect()]
+def _with_ids_of(events: DataFrame, rows: DataFrame) -> DataFrame:
+    """The events, of any time, that have the source's own id of a row."""
+    ids = rows.select(F.col("own_id").alias("event_id"))
+    few = ids.count() <= _FEW_ROWS
+    met = events.join(F.broadcast(ids) if few else ids, on="event_id", how="left_semi")
+    return met.select("event_id", payload_hash().alias("payload"))
+
+
+def _at_instants_of(events: DataFrame, rows: DataFrame) -> DataFrame:
+    """The events at an instant of a row: only they can have an id that is made of its fields.
+
+    Instants are numbers, and far cheaper to look up than ids are.
+    """
+    is_date = F.year("event_ts").between(1, 9999)  # others are bad rows, and no dates in Python
+    instants = rows.where(is_date).select(F.unix_micros("event_ts").alias("instant"))
+    day = F.to_date(F.timestamp_micros("instant"))
+    by_day = instants.groupBy(day.alias("day")).count().orderBy("day").collect()
+    few = sum(row["count"] for row in by_day) <= _FEW_ROWS
+    near = events.where(_on_days([row["day"] for row in by_day]))
+    met = near.withColumn("instant", F.unix_micros("event_ts")).join(
+        F.broadcast(instants) if few else instants, on="instant", how="left_semi"
+    )
+    return met.select("event_id", F.lit(None).cast("string").alias("payload"))
+
+
+def _on_days(days: Sequence[date]) -> Column:
+    """True for events on the given UTC days, in order; few conditions, so that files of other
+    days are skipped."""
     stretches: list[list[date]] = []
-    for day in sorted(days):
+    for day in days:
         if stretches and day - stretches[-1][1] <= timedelta(days=1):
             stretches[-1][1] = day
         else:
@@ -301,14 +344,14 @@ def _by_reason(groups: list[Row]) -> Counter[str]:
     reasons: Counter[str] = Counter()
     for group in groups:
         for reason in group["reasons"]:
-            reasons[reason] += group["count"]
+            reasons[reason] += group["rows"]
     return reasons
 
 
-def _earliest(rows: DataFrame) -> datetime | None:
-    """The first event_ts, in UTC."""
-    found = rows.agg(F.min("event_ts")).first()
-    return found[0].astimezone(UTC) if found and found[0] else None
+def _earliest(groups: list[Row]) -> datetime | None:
+    """The first event_ts of the new events, in UTC."""
+    found = [group["earliest"] for group in groups if group["fate"] == "new"]
+    return min(found).astimezone(UTC) if found else None
 
 
 def _other_columns(error: str) -> str:
