@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+_KEYS = "array<struct<facet:string,key:string>>"
 _LIST_FACETS = {"category": "categories", "tag": "tags"}
 
 
@@ -20,11 +21,14 @@ def with_keys(rows: DataFrame, items: DataFrame, facets: tuple[str, ...]) -> Dat
     others = [F.col(name) for name in rows.columns if name != "item_id"]
     if facets == ("item",):
         return on_items.select(*others, F.lit("item").alias("facet"), F.col("item_id").alias("key"))
-    keys = items.select("item_id", *(keys_of(f).alias(f"keys_{f}") for f in facets if f != "item"))
-    joined = on_items.join(keys, on="item_id", how="left")
-    per_facet = [_facet_keys(facet) for facet in facets]
-    exploded = joined.select(*others, F.explode(F.concat(*per_facet)).alias("at"))
-    return exploded.select(*others, "at.facet", "at.key")
+    # All keys but the item itself are put together on the items' side, once an item.
+    listed = F.concat(*(_at(facet, keys_of(facet)) for facet in facets if facet != "item"))
+    joined = on_items.join(items.select("item_id", listed.alias("keys")), on="item_id", how="left")
+    keys = F.coalesce("keys", F.array().cast(_KEYS))
+    if "item" in facets:
+        itself = F.struct(F.lit("item").alias("facet"), F.col("item_id").alias("key"))
+        keys = F.concat(F.array(itself), keys)
+    return joined.select(*others, F.inline(keys))
 
 
 def keys_of(facet: str) -> Column:
@@ -36,9 +40,5 @@ def keys_of(facet: str) -> Column:
     return F.array_distinct(F.coalesce(listed, F.array().cast("array<string>")))
 
 
-def _facet_keys(facet: str) -> Column:
-    if facet == "item":
-        listed = F.array(F.col("item_id"))
-    else:
-        listed = F.coalesce(F.col(f"keys_{facet}"), F.array().cast("array<string>"))
-    return F.transform(listed, lambda key: F.struct(F.lit(facet).alias("facet"), key.alias("key")))
+def _at(facet: str, keys: Column) -> Column:
+    return F.transform(keys, lambda key: F.struct(F.lit(facet).alias("facet"), key.alias("key")))

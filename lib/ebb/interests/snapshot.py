@@ -1,7 +1,7 @@
 """Everybody's interests at one instant, from counted events, stored sums, or both.
 
-All measures of all facets come from one groupBy behind one shuffle by user; the shares and ranks
-that follow need no other.
+All measures of all facets come from one groupBy behind one shuffle by user; the keys of an item
+get its sums, and the shares and ranks that follow need no other shuffle.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from datetime import datetime
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from ebb.config import EventType
 from ebb.interests.columns import age_days
@@ -78,17 +79,13 @@ def interests_of(
     types: Mapping[str, EventType],
     as_of: datetime,
 ) -> DataFrame:
-    keyed = with_keys(rows, items, facets)
+    per_item = _per_item(rows, settings, types, as_of)
+    keyed = with_keys(per_item, items, facets)
+    # Where items are the only keys there is nothing left to sum.
+    summed = keyed if facets == ("item",) else _per_key(keyed, settings)
     per_measure = stored_sums(settings.measures)
-    totals = [
-        *(total_of(s, keyed.columns, types, as_of).alias(s.name) for s in
-          distinct_sums(settings.measures)),
-        *(column.alias(name) for measure in settings.measures if not is_stored(measure)
-          for name, column in direct(measure, types, as_of).items()),
-    ]  # fmt: skip
-    summed = keyed.groupBy("user_id", "facet", "key").agg(*counted_totals(keyed.columns), *totals)
-    values = [measure_value(m, per_measure.get(m.name, ()), as_of) for m in settings.measures]
     own = ("user_id", "facet", "key")
+    values = [measure_value(m, per_measure.get(m.name, ()), as_of) for m in settings.measures]
     valued = summed.where(F.col("n") > 0).select(*own, "n", "last_ts", *values)
     valued = valued.select("*", *(ratio_value(ratio) for ratio in settings.ratios))
     return with_profile(valued, settings).select(
@@ -102,6 +99,35 @@ def interests_of(
         "drift",
         "trend",
     )
+
+
+def _per_item(
+    rows: DataFrame, settings: Interests, types: Mapping[str, EventType], as_of: datetime
+) -> DataFrame:
+    """One row a (user, item) with all that is summed: far fewer than events, and an item may
+    stand for several keys."""
+    sums = [
+        *(total_of(s, rows.columns, types, as_of).alias(s.name) for s in
+          distinct_sums(settings.measures)),
+        *(column.alias(name) for measure in settings.measures if not is_stored(measure)
+          for name, column in direct(measure, types, as_of).items()),
+    ]  # fmt: skip
+    on_items = rows.where(F.col("item_id").isNotNull())
+    return on_items.groupBy("user_id", "item_id").agg(*counted_totals(rows.columns), *sums)
+
+
+def _per_key(rows: DataFrame, settings: Interests) -> DataFrame:
+    """One row a (user, facet, key) from the rows of its items."""
+    lasts = {"last_ts", *(s.name for s in distinct_sums(settings.measures) if s.what == "last")}
+    lists = {field.name for field in rows.schema if isinstance(field.dataType, T.ArrayType)}
+    own = ("user_id", "facet", "key")
+
+    def whole(name: str) -> Column:
+        if name in lists:
+            return F.flatten(F.collect_list(name))
+        return F.max(name) if name in lasts else F.sum(name)
+
+    return rows.groupBy(*own).agg(*(whole(n).alias(n) for n in rows.columns if n not in own))
 
 
 def counted_totals(columns: list[str]) -> tuple[Column, Column]:

@@ -41,12 +41,13 @@ def of_types(event_types: tuple[str, ...] | None, term: Column) -> Column:
 
 
 def direct(measure: Measure, types: Mapping[str, EventType], as_of: datetime) -> dict[str, Column]:
-    """Aggregates of the events themselves for a measure that isn't stored, by column name.
+    """Aggregates of the events themselves for a measure that isn't stored, by column name: sums,
+    or for active days the instants.
 
     Rows without an event (stored sums) have no event_ts, and add nothing.
     """
-    if measure.aggregate == "active_days":
-        return {measure.name: _active_days(measure, as_of)}
+    if measure.aggregate == "active_days":  # days of several items can be the same
+        return {measure.name: F.collect_list(of_types(measure.event_types, F.col("event_ts")))}
     age = F.col("later") if isinstance(measure, EwmaEvents) else age_days(as_of, F.col("event_ts"))
     curve = curve_column(measure, age)
     names = [f"{measure.name}__{part}" for part in ("over", "under")]
@@ -61,7 +62,7 @@ def direct(measure: Measure, types: Mapping[str, EventType], as_of: datetime) ->
 def measure_value(measure: Measure, sums: tuple[Sum, ...], as_of: datetime) -> Column:
     """A measure from its summed columns; empty in the facets that don't have it."""
     if measure.aggregate == "active_days":
-        value = flushed(F.col(measure.name))
+        value = flushed(_active_days(measure, as_of))
     elif measure.aggregate == "last":
         last = F.col(sums[0].name)
         value = F.when(_is_alive(measure, as_of, last), last)
@@ -122,9 +123,7 @@ def _is_alive(measure: Measure, as_of: datetime, last: Column) -> Column:
 
 def _active_days(measure: Measure, as_of: datetime) -> Column:
     """Sum over distinct UTC days of the curve at the age of the day's latest event."""
-    instants = F.sort_array(
-        F.collect_list(of_types(measure.event_types, F.col("event_ts"))), asc=False
-    )
+    instants = F.sort_array(F.col(measure.name), asc=False)
 
     def first_of_day(ts: Column, at: Column) -> Column:
         return (at == 0) | (F.to_date(F.get(instants, at - 1)) != F.to_date(ts))
