@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from ebb.context import Night
 from ebb.schema import RUNS, Table
@@ -104,15 +104,14 @@ def run_step(
     if as_of is None:
         raise ValueError(f"step {stamp.step} is kept by as_of: its stamp needs one")
     done = night.tables.commit_of(table, stamp.step, as_of)
-    reason = why_run(done, stamp, rerun=night.rerun)
-    late_only = done is not None and done.stamp is not None and done.stamp.config == stamp.config
-    if done is not None and reason and late_only and published and not night.rerun:
-        night.progress.say(f"{stamp.step} … published before its input changed; --rerun redoes it")
-        return Outcome(done, None)
-    if done is not None and reason is None:
+    why = why_run(done, stamp, rerun=night.rerun)
+    if done is not None and why is None:
         night.progress.say(f"{stamp.step} … {COMPLETE}")
         return Outcome(done, None)
-    message = reason or ""
+    if done is not None and published and why is not None and why.cause == "input":
+        night.progress.say(f"{stamp.step} … published before its input changed; --rerun redoes it")
+        return Outcome(done, None)
+    message = str(why or "")
     if done is not None:
         night.progress.say(f"{stamp.step}: {message}")
     run = logged(night, log, stamp, message, lambda: work(stamp))
@@ -139,16 +138,32 @@ def logged(
     return run
 
 
-def why_run(done: Commit | None, stamp: Stamp, *, rerun: bool) -> str | None:
-    """The reason to run a step, in words; None when it is complete."""
+@dataclass(frozen=True)
+class Why:
+    """Why a step runs; as text, a sentence's end for people."""
+
+    cause: Literal["first", "configuration", "input", "asked"]
+    moved: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        listed = ", ".join(self.moved)
+        return {
+            "first": "first run for this as_of",
+            "configuration": f"rebuilt, since the configuration changed: {listed}",
+            "input": f"rebuilt, since its input changed: {listed}",
+            "asked": "rebuilt, as --rerun asks",
+        }[self.cause]
+
+
+def why_run(done: Commit | None, stamp: Stamp, *, rerun: bool) -> Why | None:
+    """The reason to run a step; None when it is complete."""
     if done is None or done.stamp is None:
-        return "first run for this as_of"
+        return Why("first")
     before = done.stamp
     if before.config != stamp.config:
         was, now = before.facts.get("sections", {}), stamp.facts.get("sections", {})
-        changed = sorted(name for name in now if was.get(name) != now[name])
-        return f"rebuilt, since the configuration changed: {', '.join(changed)}"
+        return Why("configuration", tuple(sorted(n for n in now if was.get(n) != now[n])))
+    if rerun:
+        return Why("asked")
     moved = sorted(name for name in stamp.inputs if before.inputs.get(name) != stamp.inputs[name])
-    if moved:
-        return f"rebuilt, since its input changed: {', '.join(moved)}"
-    return "rebuilt, as --rerun asks" if rerun else None
+    return Why("input", tuple(moved)) if moved else None

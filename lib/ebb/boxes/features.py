@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ebb.boxes.inputs import counted_events, versions
+from ebb.boxes.interests import night_interests
 from ebb.context import Night
 from ebb.events.catalogue import versions_at
 from ebb.features.items import item_features
 from ebb.features.users import user_features
-from ebb.interests.reader import interests_at
 from ebb.schema import EVENTS, ITEM_FEATURES, ITEMS, USER_FEATURES
 from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
 from ebb.tables import Stamp
@@ -22,7 +22,7 @@ def features(night: Night, log: RunLog) -> Outcome | None:
         return None
 
     def work(stamp: Stamp) -> StepRun:
-        events, interests = counted_events(night), interests_at(tables, night.as_of)
+        events, interests = counted_events(night), night_interests(night)
         of_users = user_features(
             events, interests, settings, config.interests, config.events.types, night.as_of
         )

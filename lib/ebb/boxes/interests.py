@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from pyspark.sql import DataFrame
+
 from ebb.boxes.inputs import versions
 from ebb.context import Night
 from ebb.durations import format_instant
@@ -29,9 +33,7 @@ def interests_now(night: Night, log: RunLog) -> Outcome | None:
     """Write everybody's interests as of the night, unless the table holds a later night."""
     if not night.config.interests.now:
         return None
-    tables = night.tables
-    stamps = (commit.stamp for commit in tables.newest_first(INTERESTS_NOW))
-    held = next((s.as_of for s in stamps if s and s.step == "interests now"), None)
+    tables, held = night.tables, _held(night)
     if held and held > night.as_of:
         night.progress.say(f"interests now … kept as of {format_instant(held)}")
         return None
@@ -45,3 +47,17 @@ def interests_now(night: Night, log: RunLog) -> Outcome | None:
 
     stamp = stamp_for(night, "interests now", _SECTIONS, versions(night, EVENTS, ITEMS))
     return run_step(night, log, INTERESTS_NOW, stamp, work)
+
+
+def night_interests(night: Night) -> DataFrame:
+    """Everybody's interests of the night, every key: from `interests_now` where it has them."""
+    settings = night.config.interests
+    if settings.now and settings.top is None and _held(night) == night.as_of:
+        return night.tables.read(INTERESTS_NOW)
+    return interests_at(night.tables, night.as_of)
+
+
+def _held(night: Night) -> datetime | None:
+    """The night whose interests `interests_now` holds."""
+    stamps = (commit.stamp for commit in night.tables.newest_first(INTERESTS_NOW))
+    return next((s.as_of for s in stamps if s and s.step == "interests now"), None)

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from ebb.interests.coding import Integers, places, texts
 
-_LIST_FACETS = {"category": "categories", "tag": "tags"}
+# The facets that an item has lists of, and the columns those are in; others are attributes.
+LIST_FACETS = {"category": "categories", "tag": "tags"}
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ def _of_facet(items: pa.Table, item_ids: pa.Array, facet: str) -> tuple[Integers
     if facet == "item":
         return np.arange(len(item_ids)), item_ids
     item = places(items.column("item_id"), item_ids)
-    if facet in _LIST_FACETS:
-        listed = items.column(_LIST_FACETS[facet]).combine_chunks()
+    if facet in LIST_FACETS:
+        listed = items.column(LIST_FACETS[facet]).combine_chunks()
         item, text = item[pc.list_parent_indices(listed).to_numpy()], pc.list_flatten(listed)
     else:
         text = pc.map_lookup(items.column("attributes").combine_chunks(), facet, "first")

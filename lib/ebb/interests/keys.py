@@ -5,8 +5,9 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from ebb.interests.item_keys import LIST_FACETS
+
 _KEYS = "array<struct<facet:string,key:string>>"
-_LIST_FACETS = {"category": "categories", "tag": "tags"}
 
 
 def with_keys(rows: DataFrame, items: DataFrame, facets: tuple[str, ...]) -> DataFrame:
@@ -33,8 +34,8 @@ def with_keys(rows: DataFrame, items: DataFrame, facets: tuple[str, ...]) -> Dat
 
 def keys_of(facet: str) -> Column:
     """An item's keys of a facet, each once."""
-    if facet in _LIST_FACETS:
-        listed = F.col(_LIST_FACETS[facet])
+    if facet in LIST_FACETS:
+        listed = F.col(LIST_FACETS[facet])
     else:
         listed = F.array_compact(F.array(F.col("attributes")[facet]))
     return F.array_distinct(F.coalesce(listed, F.array().cast("array<string>")))
