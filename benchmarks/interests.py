@@ -1,7 +1,7 @@
 """A full rebuild of interests against a plain groupBy, DuckDB, Polars, and the usual detours.
 
     .venv/bin/python benchmarks/interests.py [--events 10000000] [--repeats 3] [--work FOLDER]
-        [--peers duckdb polars per_window smoothing]
+        [--peers duckdb polars per_window smoothing buckets]
 
 Each way reads the events' Delta table, sums three windows and three half-lives a user and item
 (beside the number of events and the latest), and writes its result: Spark a Delta table, DuckDB
@@ -23,12 +23,14 @@ from pathlib import Path
 
 from peers import (
     Sums,
+    by_buckets,
     by_duckdb,
     by_groupby,
     by_groupby_per_window,
     by_groupby_two_facets,
     by_polars,
     by_smoothing,
+    write_buckets,
 )
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -38,9 +40,10 @@ from timing import THREADS, Way, Ways, read, report, seconds, session, write
 from ebb.interests.measures import Interests
 from ebb.interests.snapshot import interests_from_events
 
-PEERS = ("duckdb", "polars", "per_window", "smoothing")
+PEERS = ("duckdb", "polars", "per_window", "smoothing", "buckets")
 DAYS = (1, 7, 30)
 FACETS = ("item", "category")
+BUCKETS = 8
 _MEASURE = re.compile(r"n|(count_)?(win|exp)_\d+d")
 COMPARED = {
     "rebuild_vs_groupby": ("rebuild", "plain"),
@@ -52,12 +55,14 @@ COMPARED = {
     "sums_vs_duckdb": ("sums", "duckdb"),
     "sums_vs_polars": ("sums", "polars"),
     "long_ids_vs_short": ("rebuild-long-ids", "rebuild"),
+    "buckets_vs_groupby": ("buckets", "plain"),
+    "buckets_and_layout_vs_groupby": ("buckets-and-layout", "plain"),
     "smoothing_vs_one_pass": ("smoothing", "three-half-lives"),
     "groupby_per_window_vs_one_pass": ("per_window", "three-windows"),
 }
 # What must come to the same: every way after the first of a row against that first.
 EQUAL = (
-    ("plain", "rebuild", "sums", "duckdb", "polars", "rebuild-long-ids"),
+    ("plain", "rebuild", "sums", "duckdb", "polars", "rebuild-long-ids", "buckets"),
     ("plain-two-facets", "two-facets"),
     ("per_window", "three-windows"),
     ("three-half-lives", "smoothing"),
@@ -122,7 +127,21 @@ def _ways(spark: SparkSession, made: Made, folder: Path, peers: Sequence[str]) -
         "per_window": on_spark(lambda events: by_groupby_per_window(events, windows)),
         "smoothing": on_spark(lambda events: by_smoothing(events, DAYS)),
     }
-    return {**ours, **{name: others[name] for name in peers}}
+    if "buckets" in peers:
+        laid = folder / "buckets"
+        write_buckets(read(spark, short), BUCKETS, laid)
+
+        def with_layout(out: Path) -> None:
+            write_buckets(read(spark, short), BUCKETS, out / "laid")
+            write(by_buckets(spark, out / "laid", six), out / "sums")
+
+        others = {
+            **others,
+            "buckets": lambda out: write(by_buckets(spark, laid, six), out),
+            "buckets-and-layout": with_layout,
+        }
+    found = [name for name in others if name.removesuffix("-and-layout") in peers]
+    return {**ours, **{name: others[name] for name in found}}
 
 
 def rebuild(
@@ -158,7 +177,8 @@ def sums_alone(events: DataFrame, items: DataFrame, sums: Sums) -> DataFrame:
 
 def _differences(spark: SparkSession, results: Path, ways: Sequence[str]) -> list[str]:
     """A sentence for each result that isn't what the first of its row of EQUAL has."""
-    totals = {way: _totals(spark, results / way) for way in ways}
+    compared = {way for row in EQUAL for way in row}
+    totals = {way: _totals(spark, results / way) for way in ways if way in compared}
     return [
         f"{way} and {first} differ in {column}: {totals[way][column]}, {totals[first][column]}"
         for first, *rest in EQUAL

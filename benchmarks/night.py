@@ -4,8 +4,8 @@
         [--slots 32] [--rebuilds 3] [--work FOLDER]
 
 For each history: so many days of made-up events lie in `events` as ingests and `maintain` leave
-them (a file a night for the last 30 days, larger ones before). One user in fifty is active a day,
-drawn anew every day; 2 % of a day's rows are late, by an hour to a month, evenly in log time.
+them (a file a night for the last week, a file a week before that). One user in fifty is active a
+day, drawn anew every day; 2 % of a day's rows are late, by an hour to a month, evenly in log time.
 
 A night is the jobs `ingest` and `interests` for one day's file, until `interests_at` can be read;
 the figure is the mean of consecutive nights, and a seventh of `maintain`, which runs once a week.
@@ -49,8 +49,8 @@ _ITEMS = 50_000
 _TASTES = 60
 _LATE = 0.02
 _FINE = 1 << 30
-_SMALL_FILES = 30
-_DAYS_A_FILE = 13
+_SMALL_FILES = 7
+_DAYS_A_FILE = 7
 MEASURES = [
     {"name": f"exp_{d}d", "curve": "exponential", "half_life": f"{d}d"} for d in (1, 7, 30)
 ] + [{"name": f"win_{d}d", "curve": "window", "length": f"{d}d"} for d in (1, 7, 30)]

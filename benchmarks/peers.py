@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+import pyarrow as pa
 from deltalake import DeltaTable
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+
+if TYPE_CHECKING:
+    import polars as pl
 
 DAY_MICROS = 86_400e6
 _KEY = ["user_id", "key"]
@@ -148,6 +153,15 @@ def by_polars(table: Path, sums: Sums, out: Path, threads: int) -> None:
 
     if pl.thread_pool_size() != threads:
         raise RuntimeError(f"polars has {pl.thread_pool_size()} threads, not {threads}")
+    out.mkdir(parents=True)
+    _polars_groups(pl.scan_parquet(_files_of(table)), sums).sink_parquet(
+        out / "rows.parquet", compression="snappy", maintain_order=False
+    )
+
+
+def _polars_groups(events: pl.LazyFrame, sums: Sums) -> pl.LazyFrame:
+    import polars as pl
+
     age = (_micros(sums.as_of) - pl.col("event_ts").dt.epoch("us")) / DAY_MICROS
     windows = {
         f"win_{days}d": pl.when(pl.col("age") <= days).then("weight").otherwise(0.0).sum()
@@ -159,14 +173,43 @@ def by_polars(table: Path, sums: Sums, out: Path, threads: int) -> None:
     }
     # Spark's files come with nanoseconds here, which Spark itself can't read.
     last_ts = pl.col("event_ts").max().dt.cast_time_unit("us")
-    out.mkdir(parents=True)
-    (
-        pl.scan_parquet(_files_of(table))
-        .with_columns(age=age)
+    return (
+        events.with_columns(age=age)
         .group_by("user_id", pl.col("item_id").alias("key"))
         .agg(n=pl.len(), last_ts=last_ts, **windows, **half_lives)
-        .sink_parquet(out / "rows.parquet", compression="snappy", maintain_order=False)
     )
+
+
+# ------------------------------------------------------- Spark's tasks, another engine in them
+def write_buckets(events: DataFrame, buckets: int, out: Path) -> None:
+    """The events in files that each hold all of their users' events."""
+    columns = ("user_id", "item_id", "event_ts", "weight")
+    events.select(*columns).repartition(buckets, "user_id").write.parquet(str(out))
+
+
+def by_buckets(spark: SparkSession, laid: Path, sums: Sums) -> DataFrame:
+    """A task a file of `write_buckets`: read and grouped by Polars, without a shuffle."""
+    files = [(str(path),) for path in sorted(laid.glob("*.parquet"))]
+    spark.sparkContext.addPyFile(__file__)
+    paths = spark.createDataFrame(files, "path string").repartition(len(files), "path")
+    measures = [f"{curve}_{d}d double" for curve, days in
+                (("win", sums.windows), ("exp", sums.half_lives)) for d in days]  # fmt: skip
+    schema = ", ".join(["user_id string, key string, n long, last_ts timestamp", *measures])
+    return paths.mapInArrow(partial(_group_files, sums), schema)
+
+
+def _group_files(sums: Sums, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    os.environ["POLARS_MAX_THREADS"] = "1"
+    import polars as pl
+
+    for batch in batches:
+        for path in batch.column("path").to_pylist():
+            grouped = _polars_groups(pl.scan_parquet(path), sums).collect()
+            table = grouped.with_columns(pl.col("n").cast(pl.Int64)).to_arrow()
+            text = {name: pa.string() for name in ("user_id", "key")}
+            kinds = [(f.name, text.get(f.name, f.type)) for f in table.schema]
+            kinds[3] = ("last_ts", pa.timestamp("us", tz="UTC"))
+            yield from table.cast(pa.schema(kinds)).to_batches(max_chunksize=100_000)
 
 
 def _micros(as_of: datetime) -> int:

@@ -9,7 +9,7 @@ from deltalake import DeltaTable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ebb.schema import ALL, EVALUATIONS, HOT_LIST, INTERESTS_NOW
+from ebb.schema import ALL, EVALUATIONS, HOT_LIST, INTEREST_STATE, INTERESTS_NOW
 from ebb.tables import Stamp, Tables, conform
 
 NIGHT, NEXT = datetime(2026, 1, 10, tzinfo=UTC), datetime(2026, 1, 11, tzinfo=UTC)
@@ -50,6 +50,17 @@ def test_missing_and_undeclared_columns_are_named(tables: Tables) -> None:
         ValueError, match=r"missing columns \['n'\], undeclared columns \['extra'\]"
     ):
         conform(HOT_LIST, wrong)
+
+
+def test_a_table_replaced_with_other_columns_still_lies_by_its_partitions(tables: Tables) -> None:
+    columns = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in INTEREST_STATE.schema)
+    row = (3, NIGHT, "u", "a", 1, NIGHT, 0.5)
+    for measure in ("sum_short", "sum_long"):
+        rows = tables.spark.createDataFrame([row], f"{columns}, {measure} double")
+        tables.replace(INTEREST_STATE, rows, None, Stamp("interests", NIGHT, "c"))
+        detail = tables.delta(INTEREST_STATE).detail().select("partitionColumns").first()
+        assert detail is not None and detail[0] == ["slot"]
+    assert tables.read(INTEREST_STATE).columns[-1] == "sum_long"
 
 
 def test_measures_are_columns_of_their_own(tables: Tables) -> None:

@@ -96,6 +96,24 @@ def with_ids(shop: Shop) -> Config:
     return config.model_copy(update={"events": events})
 
 
+def test_sources_with_and_without_ids_of_their_own_are_looked_up_each_its_way(shop: Shop) -> None:
+    config = with_ids(shop)
+    other = shop.folder / "shops"
+    other.mkdir()
+    plain = shop.config().events.sources[0].model_copy(update={"path": str(other)})
+    both = config.events.model_copy(update={"sources": (*config.events.sources, plain)})
+    config = config.model_copy(update={"events": both})
+    named, unnamed = line("u1", "a", "view", "01-05 10:00", id="e1"), MORNING[1]
+    shop.land("1.jsonl", [named])
+    shop.land("../shops/1.jsonl", [unnamed])
+    assert counts(ingest_events(shop.tables, config)) == (2, 2, 0, 0)
+    shop.land("2.jsonl", [named, {**named, "item_id": "b"}])
+    shop.land("../shops/2.jsonl", [unnamed, MORNING[2]])
+    intake = ingest_events(shop.tables, config)
+    assert counts(intake) == (4, 1, 2, 1)
+    assert intake.reasons == {CONFLICT: 1}
+
+
 def test_an_own_id_met_with_other_fields_or_another_day_is_a_conflict(shop: Shop) -> None:
     first = line("u1", "a", "view", "01-05 10:00", id="e1")
     shop.land("1.jsonl", [first, first])

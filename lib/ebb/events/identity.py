@@ -11,6 +11,10 @@ from pyspark.sql import functions as F
 
 CONFLICT = "conflict: event_id was seen before with other fields"
 _PAYLOAD = ("user_id", "item_id", "event_type", "event_ts", "value", "text", "order_id", "context")
+# Columns that only the deciding needs.
+_WORKING = (
+    "payload", "place", "own_id", "parses", "first_payload", "copy", "known_payload", "known",
+)  # fmt: skip
 
 
 def payload_hash() -> Column:
@@ -68,7 +72,8 @@ def with_fate(rows: DataFrame, existing: DataFrame) -> DataFrame:
 
     Returns
     -------
-    DataFrame: rows with fate, and `CONFLICT` among the reasons of an id met with other fields.
+    DataFrame: rows with fate, and `CONFLICT` among the reasons of an id met with other fields;
+    file, file_id and raw are left to quarantined ones.
     """
     same_id = Window.partitionBy("place", "event_id").orderBy("payload")
     known = existing.select(
@@ -89,4 +94,7 @@ def with_fate(rows: DataFrame, existing: DataFrame) -> DataFrame:
     )
     reasons = F.when(~bad & conflict, F.array(F.lit(CONFLICT))).otherwise(F.col("reasons"))
     decided = met.withColumn("fate", fate).withColumn("reasons", reasons)
-    return decided.drop("first_payload", "copy", "known_payload", "known", "place")
+    is_refused = F.col("fate") == "quarantined"
+    # Of the others nobody asks which line of which file they were.
+    origin = {name: F.when(is_refused, F.col(name)) for name in ("file", "file_id", "raw")}
+    return decided.withColumns(origin).drop(*_WORKING)

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from ebb.durations import days
 from ebb.features.settings import Features, Velocity
 from ebb.interests.columns import age_days, halved
-from ebb.interests.sums import NOTHING
+from ebb.interests.stored import NOTHING
 
 
 def item_features(

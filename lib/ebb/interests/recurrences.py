@@ -26,7 +26,7 @@ from ebb.interests.links import (
     Rows,
 )
 from ebb.interests.measures import Measure
-from ebb.interests.stored import NOTHING
+from ebb.interests.quotients import quotient
 
 
 class Measured:
@@ -58,11 +58,9 @@ class Measured:
             self._follow(np.flatnonzero(quick & (before.stop > before.start)), before, later, sums)
         if not quick.all():
             self._add_up(np.flatnonzero(~quick), before, later, sums)
-        if self.measure.aggregate == "average":
-            known = np.abs(sums[1]) >= NOTHING
-            return np.divide(sums[0], sums[1], out=np.zeros(len(known)), where=known), known
-        sums[0][np.abs(sums[0]) < NOTHING] = 0.0
-        return sums[0], np.ones(len(quick), dtype=np.bool_)
+        found = quotient(*sums)
+        known = ~np.isnan(found)
+        return np.where(known, found, 0.0), known
 
     def _last(self, before: Before) -> tuple[Doubles, Booleans]:
         _, last = before.counted

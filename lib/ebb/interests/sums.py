@@ -15,9 +15,7 @@ from ebb.config import EventType
 from ebb.interests.columns import age_days, curve_column, halved
 from ebb.interests.curves import EwmaEvents
 from ebb.interests.measures import Measure, Ratio
-from ebb.interests.stored import NOTHING as NOTHING
-from ebb.interests.stored import Sum, summed
-from ebb.interests.stored import counts_later as counts_later
+from ebb.interests.stored import NOTHING, Sum, summed
 
 
 def carried(s: Sum, age: Column) -> Column:

@@ -19,8 +19,9 @@ from ebb.interests.coding import NEVER, Integers
 from ebb.interests.curves import EwmaEvents
 from ebb.interests.item_keys import Keys
 from ebb.interests.measures import Measure
+from ebb.interests.quotients import flushed, quotient
 from ebb.interests.setup import Setup
-from ebb.interests.stored import NOTHING, Sum, is_stored, stored_sums, summed
+from ebb.interests.stored import Sum, is_stored, stored_sums, summed
 
 Doubles = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
@@ -201,9 +202,9 @@ class _Terms:
 def _of_events(measure: Measure, groups: _Groups, terms: _Terms, as_of: int) -> Doubles:
     """A measure that isn't stored."""
     if measure.aggregate != "active_days":
-        return _quotient(*(groups.sum(term) for term in terms.direct(measure)))
+        return quotient(*(groups.sum(term) for term in terms.direct(measure)))
     group, ts = groups.days(terms.counts(measure.event_types))
-    return _flushed(_sum_by(group, measure.at(age_days(as_of, ts)), len(groups.user)))
+    return flushed(_sum_by(group, measure.at(age_days(as_of, ts)), len(groups.user)))
 
 
 def _of_sums(measure: Measure, own: list[npt.NDArray[Any]], as_of: int) -> npt.NDArray[Any]:
@@ -216,20 +217,7 @@ def _of_sums(measure: Measure, own: list[npt.NDArray[Any]], as_of: int) -> npt.N
         return np.where(measure.at(age) > 0, last, NEVER)
     weights = [weight for weight, _ in measure.half_lives]
     parts = np.reshape(own, (len(own) // len(weights), len(weights), len(own[0])))
-    return _quotient(*(np.tensordot(weights, part, axes=1) for part in parts))
-
-
-def _quotient(over: Doubles, under: Doubles | None = None) -> Doubles:
-    """The sum itself, or the average where there is a sum to divide it by."""
-    if under is None:
-        return _flushed(over)
-    is_known = np.abs(under) >= NOTHING
-    empty: Doubles = np.full(len(over), np.nan)
-    return np.divide(over, under, out=empty, where=is_known)
-
-
-def _flushed(values: Doubles) -> Doubles:
-    return np.where(np.abs(values) < NOTHING, 0.0, values)
+    return quotient(*(np.tensordot(weights, part, axes=1) for part in parts))
 
 
 def _sum_by(group: Integers, terms: npt.NDArray[Any], groups: int) -> Doubles:
