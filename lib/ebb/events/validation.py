@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -35,14 +34,8 @@ def judge(rows: DataFrame, reader: EventSource, settings: Events, now: datetime)
     reasons (array of text; empty for a good row).
     """
     typed = _typed(rows, reader, settings)
-    against = _reasons(reader, settings, now)
-    is_bad = reduce(Column.__or__, (F.coalesce(applies, F.lit(False)) for applies, _ in against))
-    # Lists are put together by slow, interpreted code: only for those few that need one.
-    named = F.array_compact(F.array(*(F.when(when, F.lit(text)) for when, text in against)))
-    reasons = (
-        F.when(~F.col("parses"), F.array(F.lit("line does not parse")))
-        .when(is_bad, named)
-        .otherwise(F.array().cast("array<string>"))
+    reasons = F.when(~F.col("parses"), F.array(F.lit("line does not parse"))).otherwise(
+        F.array_compact(F.array(*_reasons(reader, settings, now)))
     )
     return typed.withColumn("reasons", reasons).select(*ORIGIN, "own_id", *EVENT_FIELDS, "reasons")
 
@@ -55,8 +48,8 @@ def _typed(rows: DataFrame, reader: EventSource, settings: Events) -> DataFrame:
     value = F.col("in_value").try_cast("double")
     typed = rows.select(
         *ORIGIN,
-        F.col("in_ts").isNotNull().alias("has_ts"),
-        F.col("in_value").isNotNull().alias("has_value"),
+        F.col("in_ts").cast("string").alias("ts_text"),
+        F.col("in_value").cast("string").alias("value_text"),
         text_field("in_event_id").alias("own_id"),
         text_field("in_user_id").alias("user_id"),
         item.alias("item_id"),
@@ -71,32 +64,38 @@ def _typed(rows: DataFrame, reader: EventSource, settings: Events) -> DataFrame:
     return typed.withColumn("weight", weight)
 
 
-def _reasons(reader: EventSource, settings: Events, now: datetime) -> list[tuple[Column, str]]:
-    """When each reason applies (a condition, which may be null), and its text."""
+def _reasons(reader: EventSource, settings: Events, now: datetime) -> list[Column]:
+    """One expression a possible reason: its text where it applies, else null."""
     user, item, kind = F.col("user_id"), F.col("item_id"), F.col("event_type")
     ts, longest = F.col("event_ts"), settings.max_id_length
     with_item = sorted(name for name, t in settings.types.items() if not t.itemless)
-    value, weight = F.col("value"), F.col("weight")
     reasons = [
-        (user.isNull(), "missing user_id"),
-        (F.length(user) > longest, f"user_id longer than {longest}"),
-        (item.isNull() & kind.isin(with_item), "missing item_id"),
-        (F.length(item) > longest, f"item_id longer than {longest}"),
-        (kind.isNull(), "missing event_type"),
-        (~kind.isin(sorted(settings.types)), "unknown event_type"),
-        (ts.isNull() & ~F.col("has_ts"), "missing time"),
-        (ts.isNull() & F.col("has_ts"), "unreadable time"),
-        (ts > F.lit(now + settings.future_tolerance), "time later than the ingestion clock"),
-        (value.isNull() & F.col("has_value"), "unreadable value"),
-        (_not_finite(value) | _not_finite(weight), "weight not finite"),
+        F.when(user.isNull(), F.lit("missing user_id")),
+        F.when(F.length(user) > longest, F.lit(f"user_id longer than {longest}")),
+        F.when(item.isNull() & kind.isin(with_item), F.lit("missing item_id")),
+        F.when(F.length(item) > longest, F.lit(f"item_id longer than {longest}")),
+        F.when(kind.isNull(), F.lit("missing event_type")),
+        F.when(~kind.isin(sorted(settings.types)), F.lit("unknown event_type")),
+        F.when(ts.isNull() & F.col("ts_text").isNull(), F.lit("missing time")),
+        F.when(ts.isNull() & F.col("ts_text").isNotNull(), F.lit("unreadable time")),
+        F.when(
+            ts > F.lit(now + settings.future_tolerance),
+            F.lit("time later than the ingestion clock"),
+        ),
+        F.when(
+            F.col("value").isNull() & F.col("value_text").isNotNull(), F.lit("unreadable value")
+        ),
+        F.when(
+            _not_finite(F.col("value")) | _not_finite(F.col("weight")), F.lit("weight not finite")
+        ),
     ]
     if settings.earliest is not None:
         floor = f"time before {format_instant(settings.earliest)}"
-        reasons.append((ts < F.lit(settings.earliest), floor))
+        reasons.append(F.when(ts < F.lit(settings.earliest), F.lit(floor)))
     if reader.columns.event_id is not None:
         own = F.col("own_id")
-        reasons.append((own.isNull(), "missing event_id"))
-        reasons.append((F.length(own) > longest, f"event_id longer than {longest}"))
+        reasons.append(F.when(own.isNull(), F.lit("missing event_id")))
+        reasons.append(F.when(F.length(own) > longest, F.lit(f"event_id longer than {longest}")))
     return reasons
 
 
