@@ -15,12 +15,13 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 import interests.interest_oracle as oracle
+from ebb.arrow import whole_groups
 from ebb.config import Config
 from ebb.interests import stream
 from ebb.interests.lives import Happening, lives_of
 from ebb.interests.measures import Interests
 from ebb.interests.point_in_time import features_at
-from ebb.interests.stream import Plan, feature_batches, whole_users
+from ebb.interests.stream import Plan, feature_batches
 from interests.streams import (
     AS_OF,
     MICROSECOND,
@@ -333,7 +334,7 @@ def test_no_user_is_split_and_no_row_lost() -> None:
     users = [*"aaabbc", *"c" * 20, *"ddddeeeeef"]
     table = pa.table({"user_id": users})
     for size in (1, 2, 3, 7, 50):
-        tables = list(whole_users(table.to_batches(max_chunksize=size), at_least=4))
+        tables = list(whole_groups(table.to_batches(max_chunksize=size), "user_id", 4))
         assert [name for t in tables for name in t.column("user_id").to_pylist()] == users
         homes = [set(t.column("user_id").to_pylist()) for t in tables]
         assert sum(map(len, homes)) == len(set(users))

@@ -3,13 +3,14 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from ebb.config import Train
 from ebb.models.factorisation import FittedAls, fit_als
 from ebb.models.foldin import fold_in, gram_matrix
 from ebb.models.pairs import pair_weights
+from ebb.recommend.settings import Als
 from models.lines import AS_OF, frame, random_lines, shuffled
 
-SETTINGS = Train(rank=4, iterations=2, half_life=timedelta(days=30), floor=0.05)
+SETTINGS = Als(rank=4, iterations=2, floor=0.05)
+HALF_LIFE = {"weight": timedelta(days=30)}
 LINES = random_lines(seed=5, users=30, items=20, count=400)
 
 
@@ -18,7 +19,7 @@ def vectors(rows, name: str) -> dict[str, list[float]]:
 
 
 def fitted(events) -> tuple[dict[str, list[float]], dict[str, list[float]], FittedAls]:
-    fit = fit_als(events, AS_OF, SETTINGS)
+    fit = fit_als(pair_weights(events, AS_OF, HALF_LIFE), SETTINGS)
     assert fit is not None
     items, users = vectors(fit.item_factors, "item_id"), vectors(fit.user_factors, "user_id")
     fit.release()
@@ -34,7 +35,7 @@ def fit(spark):
 def rated(spark) -> dict[str, dict[str, float]]:
     """The pairs that the fit must have seen: user to item to rating."""
     ratings: dict[str, dict[str, float]] = {}
-    for row in pair_weights(frame(spark, LINES), AS_OF, SETTINGS.half_life).collect():
+    for row in pair_weights(frame(spark, LINES), AS_OF, HALF_LIFE).collect():
         if row.weight >= SETTINGS.floor:
             ratings.setdefault(row.user_id, {})[row.item_id] = row.weight
     return ratings
@@ -76,4 +77,4 @@ def test_the_order_of_the_events_does_not_move_the_factors(spark, fit) -> None:
     ids=["no events", "itemless", "disliked", "decayed below the floor"],
 )
 def test_with_no_pair_to_learn_from_there_is_no_model(spark, lines) -> None:
-    assert fit_als(frame(spark, lines), AS_OF, SETTINGS) is None
+    assert fit_als(pair_weights(frame(spark, lines), AS_OF, HALF_LIFE), SETTINGS) is None

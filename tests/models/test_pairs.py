@@ -1,22 +1,44 @@
 from datetime import timedelta
 
-from ebb.models.pairs import item_codes, pair_weights, user_codes
+from ebb.models.pairs import item_codes, pair_weights, taken, user_codes
 from models.lines import AS_OF, frame
 
 IDS = ["zebra", "Zebra", "ä", "10", "9", "a", "-1", "日本", "🎷", ""]
 
 
-def test_a_pair_is_the_decayed_sum_of_its_events(spark) -> None:
+def test_a_pair_holds_decayed_sums_takes_and_the_latest_of_them(spark) -> None:
     lines = [
-        ("u", "a", 10.0, 1.0),
-        ("u", "a", 20.0, -2.0),
+        ("u", "a", 10.0, 3.0),
+        ("u", "a", 20.0, 2.0),
+        ("u", "a", 5.0, -1.0),
         ("v", "a", 0.5, 1.0),
         ("u", None, 1.0, 1.0),
     ]
-    pairs = pair_weights(frame(spark, lines), AS_OF, timedelta(days=10)).sort("user_id").collect()
+    half_lives = {"ten": timedelta(days=10), "flat": None}
+    pairs = pair_weights(frame(spark, lines), AS_OF, half_lives).sort("user_id").collect()
     u = pairs[0]
-    assert (u.user_id, u.item_id, u.weight) == ("u", "a", 0.5 - 2.0 / 4)
+    assert (u.user_id, u.item_id, u.flat, u.n) == ("u", "a", 4.0, 2)
+    assert u.ten == 3.0 / 2 + 2.0 / 4 - 2**-0.5
+    assert u.last_ts.timestamp() == (AS_OF - timedelta(days=10)).timestamp()
+    assert not u.disliked
     assert [row.user_id for row in pairs] == ["u", "v"]
+
+
+def test_disliked_is_what_adds_up_to_less_than_nothing_as_it_stands_or_decayed(spark) -> None:
+    lines = [
+        ("u", "long ago", 300.0, 5.0),
+        ("u", "long ago", 1.0, -1.0),
+        ("u", "net", 1.0, 1.0),
+        ("u", "net", 300.0, -2.0),
+        ("u", "zero", 1.0, 0.1),
+        ("u", "zero", 1.0, 0.2),
+        ("u", "zero", 1.0, -0.3),
+        ("u", "never", 1.0, -1.0),
+    ]
+    pairs = pair_weights(frame(spark, lines), AS_OF, {"ten": timedelta(days=10)})
+    disliked = {row.item_id: row.disliked for row in pairs.collect()}
+    assert disliked == {"long ago": True, "net": True, "zero": False, "never": True}
+    assert [row.item_id for row in taken(pairs).collect()] == ["zero"]
 
 
 def test_item_codes_follow_the_ids_order_whatever_the_partitions(spark) -> None:

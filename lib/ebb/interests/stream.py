@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from ebb.arrow import whole_groups
 from ebb.interests.links import (
     NEVER,
     Before,
@@ -76,28 +77,9 @@ def feature_batches(plan: Plan, batches: Iterable[pa.RecordBatch]) -> Iterator[p
     user_id, instant, facet, key, n, last_ts and the measures. An entity that asks for no key has
     one row a key with an event that counts at its instant.
     """
-    for table in whole_users(batches, _ROWS_AT_ONCE):
+    for table in whole_groups(batches, "user_id", _ROWS_AT_ONCE):
         if pc.any(table.column("is_entity")).as_py():
             yield from _Users(plan, table).features()
-
-
-def whole_users(batches: Iterable[pa.RecordBatch], at_least: int) -> Iterator[pa.Table]:
-    """The same rows in tables that split no user, of `at_least` rows but for the last."""
-    held: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        if batch.num_rows == 0:
-            continue
-        if rows >= at_least:
-            held_last = held[-1].column("user_id")[-1]
-            own = pc.index(pc.not_equal(batch.column("user_id"), held_last), True).as_py()
-            if own >= 0:
-                yield pa.Table.from_batches([*held, batch.slice(0, own)])
-                held, rows, batch = [], 0, batch.slice(own)
-        held.append(batch)
-        rows += batch.num_rows
-    if held:
-        yield pa.Table.from_batches(held)
 
 
 class _Users:

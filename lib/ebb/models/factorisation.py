@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from pyspark import StorageLevel
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ebb.config import Train
-from ebb.models.pairs import item_codes, pair_weights, user_codes
+from ebb.models.pairs import item_codes, user_codes
+from ebb.recommend.settings import Als
 from ebb.rounding import significant
 from ebb.storage import stored
 
@@ -43,17 +42,17 @@ class FittedAls:
             frame.unpersist()
 
 
-def fit_als(events: DataFrame, as_of: datetime, settings: Train) -> FittedAls | None:
+def fit_als(weights: DataFrame, settings: Als) -> FittedAls | None:
     """Fit preference 1 with confidence 1 + alpha * r, r the decayed weight of user and item.
 
     Parameters
     ----------
-    events : user_id, item_id, event_ts, weight; all strictly before `as_of`.
+    weights : user_id, item_id, weight (r); one row a pair.
 
     Returns
     -------
-    The fit, or None when no pair's decayed weight reaches `settings.floor`: there is nothing to
-    learn from. Runs jobs; call `release` when its frames are written.
+    The fit, or None when no pair's weight reaches `settings.floor`: there is nothing to learn
+    from. Runs jobs; call `release` when its frames are written.
 
     Notes
     -----
@@ -63,7 +62,6 @@ def fit_als(events: DataFrame, as_of: datetime, settings: Train) -> FittedAls | 
     moves a bit of the factors. Above 5 million pairs more blocks share the work, whose sums come
     in any order: then equal to about 1e-5 of their size.
     """
-    weights = pair_weights(events, as_of, settings.half_life)
     rated = weights.select(
         "user_id", "item_id", significant(F.col("weight")).alias("rating")
     ).where(F.col("rating") >= settings.floor)
@@ -104,7 +102,7 @@ def _ratings(pairs: DataFrame, users: DataFrame, items: DataFrame, blocks: int) 
     return spread.sortWithinPartitions("user", "item")
 
 
-def _als(settings: Train, blocks: int) -> ALS:
+def _als(settings: Als, blocks: int) -> ALS:
     return ALS(
         userCol="user",
         itemCol="item",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import reduce
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
@@ -13,6 +15,8 @@ from ebb.interests.curves import Exponential
 
 # monotonically_increasing_id is the partition's number, shifted, plus the row's place in it.
 _PLACE_BITS = 33
+# A net weight within this part of the weights' sizes is the rounding of sums, not a dislike.
+_DUST = 1e-9
 
 
 def decayed_weight(as_of: datetime, half_life: timedelta | None) -> Column:
@@ -24,25 +28,44 @@ def decayed_weight(as_of: datetime, half_life: timedelta | None) -> Column:
     return weight * curve_column(curve, age_days(as_of, F.col("event_ts")))
 
 
-def pair_weights(events: DataFrame, as_of: datetime, half_life: timedelta | None) -> DataFrame:
-    """Decayed sum of a user's weights on an item; itemless events are left out.
+def pair_weights(
+    events: DataFrame, as_of: datetime, half_lives: Mapping[str, timedelta | None]
+) -> DataFrame:
+    """What each user holds of each item; itemless events are left out.
 
     Parameters
     ----------
     events : user_id, item_id, event_ts, weight; all strictly before `as_of`.
+    half_lives : a column's name to the half-life of its sums; None is flat, without decay.
 
     Returns
     -------
-    DataFrame of user_id, item_id, weight (may be below 0 after dislikes), last_ts.
+    DataFrame of user_id, item_id, one decayed sum of weights a half-life (may be below 0 after
+    dislikes), n (events with a weight above 0), last_ts (the latest of them, else null), disliked
+    (the weights add up to less than nothing, as they stand or under one of the half-lives).
     """
+    took = F.col("weight") > 0
+    sums = [F.sum(decayed_weight(as_of, h)).alias(name) for name, h in half_lives.items()]
+    below = [_is_below(decayed_weight(as_of, h)) for h in {None, *half_lives.values()}]
     return (
         events.where(F.col("item_id").isNotNull())
         .groupBy("user_id", "item_id")
         .agg(
-            F.sum(decayed_weight(as_of, half_life)).alias("weight"),
-            F.max("event_ts").alias("last_ts"),
+            *sums,
+            F.count_if(took).alias("n"),
+            F.max(F.when(took, F.col("event_ts"))).alias("last_ts"),
+            reduce(Column.__or__, below).alias("disliked"),
         )
     )
+
+
+def _is_below(weight: Column) -> Column:
+    return F.sum(weight) < F.lit(-_DUST) * F.sum(F.abs(weight))
+
+
+def taken(pairs: DataFrame) -> DataFrame:
+    """The pairs that models may learn from: taken, and not disliked."""
+    return pairs.where((F.col("n") > 0) & ~F.col("disliked"))
 
 
 def item_codes(pairs: DataFrame) -> DataFrame:

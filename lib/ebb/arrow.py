@@ -1,0 +1,35 @@
+"""Arrow batches that hold whole groups. Never imports Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def whole_groups(
+    batches: Iterable[pa.RecordBatch], column: str, at_least: int
+) -> Iterator[pa.Table]:
+    """The same rows in tables that split no group, of `at_least` rows but for the last.
+
+    Parameters
+    ----------
+    batches : rows of one group follow each other.
+    column : what a group has in common.
+    """
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        if batch.num_rows == 0:
+            continue
+        if rows >= at_least:
+            last = held[-1].column(column)[-1]
+            own = pc.index(pc.not_equal(batch.column(column), last), True).as_py()
+            if own >= 0:
+                yield pa.Table.from_batches([*held, batch.slice(0, own)])
+                held, rows, batch = [], 0, batch.slice(own)
+        held.append(batch)
+        rows += batch.num_rows
+    if held:
+        yield pa.Table.from_batches(held)

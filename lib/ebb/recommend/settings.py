@@ -1,0 +1,209 @@
+"""The configuration's sections `train` and `recommend`.
+
+Pure Python; never imports Spark.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ebb.durations import Duration, format_duration
+from ebb.interests.curves import Positive
+
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+HalfLifeList = tuple[Duration, ...]
+Strategy = Literal[
+    "auto", "blend", "popularity", "popularity_flat", "rising", "history", "history_flat",
+    "neighbours", "neighbours_flat", "ease", "ease_flat", "als", "als_flat", "affinity",
+    "affinity_flat",
+]  # fmt: skip
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+# --------------------------------------------------------------------------- train
+class Neighbours(_Section):
+    """Item-to-item cosine.
+
+    Attributes
+    ----------
+    neighbours : nearest items kept of each item.
+    shrinkage : users' worth of doubt: added to the product of the norms, times the mean squared
+        weight of a pair, so that it means the same whatever the decay.
+    """
+
+    neighbours: int = Field(default=100, ge=1)
+    shrinkage: NonNegative = 10.0
+
+
+class Ease(_Section):
+    """The closed form of EASE (Steck 2019) on the items that most people take.
+
+    Attributes
+    ----------
+    regularization : users' worth of doubt, scaled as `Neighbours.shrinkage` is.
+    weights : largest weights kept of each item.
+    memory_mb : what the driver may spend on the dense matrices; bounds how many items take part.
+    """
+
+    regularization: Positive = 300.0
+    weights: int = Field(default=100, ge=1)
+    memory_mb: int = Field(default=512, ge=1)
+
+
+class Als(_Section):
+    """Implicit ALS on decayed confidence; pairs decayed below `floor` are left out."""
+
+    rank: int = Field(default=32, ge=1)
+    iterations: int = Field(default=10, ge=1)
+    regularization: Positive = 0.1
+    alpha: Positive = 10.0
+    floor: Positive = 0.01
+    seed: int = 7
+
+
+class Train(_Section):
+    """What is fitted. Each model is fitted twice: decayed, and flat (without decay).
+
+    Attributes
+    ----------
+    history : a user's latest items that are paired with each other; bounds what one user costs.
+    """
+
+    history: int = Field(default=200, ge=2)
+    neighbours: Neighbours = Neighbours()
+    ease: Ease = Ease()
+    als: Als = Als()
+
+
+# --------------------------------------------------------------------------- recommend
+class ActiveUsers(_Section):
+    active_within: Duration
+
+
+class HalfLifeSettings(_Section):
+    """Half-lives that the sources are tried with; None derives them from the events' span.
+
+    Attributes
+    ----------
+    popularity : of an item's popularity.
+    history : of a user's own events on an item.
+    profile : of a user's past, where it is led on to other items (neighbours, ease, affinity).
+    similarity : of the pairs that item-to-item models are made from.
+    confidence : of the pairs that ALS is fitted on.
+    """
+
+    popularity: HalfLifeList | None = None
+    history: HalfLifeList | None = None
+    profile: HalfLifeList | None = None
+    similarity: Duration | None = None
+    confidence: Duration | None = None
+
+    @field_validator("popularity", "history", "profile")
+    @classmethod
+    def _each_once(cls, given: HalfLifeList | None) -> HalfLifeList | None:
+        twice = [one for one in given or () if (given or ()).count(one) > 1]
+        if twice:
+            raise ValueError(f"names {format_duration(twice[0])} twice")
+        if given is not None and not given:
+            raise ValueError("is empty; name at least one half-life, or leave it out")
+        return given
+
+
+class Choose(_Section):
+    """How `recommend.strategy: auto` makes its choice, on nights before as_of.
+
+    Attributes
+    ----------
+    nights : label windows, one after the other, the last of which ends at as_of.
+    horizon : length of a label window; None: a tenth of the events' span, 1 to 30 days.
+    users : at most so many users a night, chosen by a hash of their id.
+    every : a choice is kept for so long.
+    penalty : on squared weights of the blend, in users' worth.
+    """
+
+    nights: int = Field(default=3, ge=1)
+    horizon: Duration | None = None
+    users: int = Field(default=2_000, ge=10)
+    every: Duration = timedelta(days=7)
+    penalty: Positive = 3.0
+
+
+class NewItems(_Section):
+    """A place in every slate for items that are new.
+
+    Attributes
+    ----------
+    places : so many of the last places of a slate.
+    within : an item is new until so long after it was published or first touched.
+    """
+
+    places: int = Field(default=1, ge=1)
+    within: Duration = timedelta(days=7)
+
+
+class Rerank(_Section):
+    """The last step: from the best-scored items to the slate.
+
+    Attributes
+    ----------
+    method : ``none``; ``mmr``, against items like those above them; ``calibrated``, towards the
+        user's own shares of categories.
+    strength : 0 leaves the order as it is, 1 looks at diversity alone.
+    facet : what items are compared by.
+    pool : best-scored items that take part.
+    most_a_key : items of one key of the facet in a slate; None means any number.
+    new_items : places kept for new items; None keeps none.
+    """
+
+    method: Literal["none", "mmr", "calibrated"] = "none"
+    strength: float = Field(default=0.3, ge=0, le=1)
+    facet: str = "category"
+    pool: int = Field(default=100, ge=1)
+    most_a_key: int | None = Field(default=None, ge=1)
+    new_items: NewItems | None = None
+
+
+class Recommend(_Section):
+    """How slates are made.
+
+    Attributes
+    ----------
+    repeat : whether slates may hold what their user had; ``auto`` looks at what people do.
+    repeat_threshold : the share of recent takes that were repeats, from which ``auto`` allows it.
+    strategy : ``auto`` chooses on nights before as_of; ``blend`` or one source pins it.
+    weights : of the blend's features, by name; pins them. Others weigh 0.
+    candidates : items that each source nominates for a user.
+    block, allow : items that may not, or that alone may, be recommended.
+    max_age : of items, since they were published or first touched; None is any.
+    memory_mb : what the items' side and a block of users may take in a task.
+    """
+
+    n: int = Field(default=10, ge=1)
+    users: Literal["all"] | ActiveUsers = "all"
+    repeat: Literal["auto", "allow", "exclude"] = "auto"
+    repeat_threshold: float = Field(default=0.15, gt=0, le=1)
+    strategy: Strategy = "auto"
+    weights: dict[str, Finite] | None = None
+    choose: Choose = Choose()
+    half_lives: HalfLifeSettings = HalfLifeSettings()
+    candidates: int = Field(default=40, ge=1)
+    block: tuple[str, ...] = ()
+    allow: tuple[str, ...] | None = None
+    max_age: Duration | None = None
+    rerank: Rerank = Rerank()
+    memory_mb: int = Field(default=512, ge=16)
+
+    @model_validator(mode="after")
+    def _weights_are_a_blend(self) -> Self:
+        if self.weights is not None and self.strategy not in ("auto", "blend"):
+            raise ValueError(
+                f"weights pins the blend, but strategy is {self.strategy}; leave one of them out"
+            )
+        return self
