@@ -21,6 +21,10 @@ TYPES: dict[str, Any] = {
     "return": {"effect": "cancel", "cancels": ["buy"]},
     "dislike": {"weight": -1, "effect": "negative"},
 }
+WEIGHTS = {
+    "history_8d": 1.0, "neighbours_flat_3d": 0.5, "ease_decayed_3d": 0.2, "als": 0.3,
+    "affinity_category_3d": 0.2, "popularity_7d": 0.5,
+}  # fmt: skip
 
 
 def line(user: str | None, item: str | None, kind: str, ts: str, **more: Any) -> dict[str, Any]:
@@ -71,8 +75,9 @@ class Shop:
         document: dict[str, Any] = {
             "root": self.tables.root,
             "events": {"sources": [source], "types": TYPES, "max_bad_share": 1.0},
-            "train": {"rank": 4, "iterations": 3},
-            "recommend": {"n": 3},
+            "train": {"als": {"rank": 4, "iterations": 3}},
+            # Pinned: to choose by label windows takes a night's models for each of them.
+            "recommend": {"n": 3, "weights": WEIGHTS},
         }
         if (self.folder / "items.jsonl").exists():
             columns = {

@@ -138,7 +138,7 @@ def test_a_configuration_cannot_be_changed() -> None:
 
 def test_a_fingerprint_changes_with_its_sections_and_no_others() -> None:
     one = Config.model_validate(content())
-    two = Config.model_validate(content(train={"rank": 64}))
+    two = Config.model_validate(content(train={"als": {"rank": 64}}))
     assert one.fingerprint("interests") == two.fingerprint("interests")
     assert one.fingerprint("interests", "train") != two.fingerprint("interests", "train")
 

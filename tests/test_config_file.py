@@ -125,7 +125,7 @@ def test_shipped_configurations_have_the_three_named_measures() -> None:
 def test_a_shown_configuration_has_every_default(load: Load) -> None:
     shown = show_config(load())
     assert "max_bad_share: 0.2" in shown
-    assert "half_life: 90d" in shown
+    assert "shrinkage: 10.0" in shown
     assert "as_of: '2026-02-25T00:00:00Z'" in shown
 
 
@@ -140,7 +140,7 @@ def test_a_shown_dollar_reads_back(load: Load) -> None:
     [
         (
             "recommend: {n: 10}", "recommend: {m: 10}",
-            "c.yaml, line 11: recommend.m is not a setting, expected one of blend, block, ",
+            "c.yaml, line 11: recommend.m is not a setting, expected one of allow, block, ",
         ),
         (
             "half_life: 7d", "halflife: 7d",
@@ -322,8 +322,8 @@ def test_set_overrules_the_file(load: Load) -> None:
             "recommend.users={active_within: 90d}",
             "events.types.like.weight=3",
             'events.types."a.b".weight=4',
-            "train.rank=8",
-            "train.rank=9",
+            "train.als.rank=8",
+            "train.als.rank=9",
         ]
     )
     assert config.recommend.n == 20
@@ -331,7 +331,7 @@ def test_set_overrules_the_file(load: Load) -> None:
     assert config.recommend.users.active_within == timedelta(days=90)  # type: ignore[union-attr]
     assert config.events.types["like"].weight == 3
     assert config.events.types["a.b"].weight == 4
-    assert config.train.rank == 9
+    assert config.train.als.rank == 9
 
 
 def test_root_overrules_set_and_file(load: Load) -> None:

@@ -17,12 +17,13 @@ from ebb.errors import RunError
 from ebb.progress import Progress
 from ebb.schema import (
     ALL,
+    CHOICES,
     EVALUATIONS,
     HOT_LIST,
     INTEREST_STATE,
     INTERESTS_NOW,
     ITEM_FACTORS,
-    NEIGHBOURS,
+    ITEM_WEIGHTS,
     RECOMMENDATIONS,
     RUNS,
 )
@@ -31,7 +32,9 @@ from ebb.tables import Tables
 from small import Shop, line
 
 NIGHT = datetime(2026, 1, 10, tzinfo=UTC)
-RESULTS = (INTERESTS_NOW, NEIGHBOURS, ITEM_FACTORS, RECOMMENDATIONS, HOT_LIST, EVALUATIONS)
+RESULTS = (
+    INTERESTS_NOW, CHOICES, ITEM_WEIGHTS, ITEM_FACTORS, RECOMMENDATIONS, HOT_LIST, EVALUATIONS,
+)  # fmt: skip
 
 
 def week() -> list[dict[str, Any]]:
@@ -161,6 +164,27 @@ def test_reruns_changes_and_late_events_rebuild_what_hangs_on_them_and_say_why(s
     # What people may have seen stays, unless somebody asks.
     assert "recommend … published before its input changed; --rerun redoes it" in said
     assert shop.tables.history(RECOMMENDATIONS)[0].version == slates
+
+
+def test_a_choice_is_made_on_windows_before_as_of_kept_for_a_week_and_made_anew_then(
+    shop: Shop,
+) -> None:
+    shop.land("1.jsonl", week())
+    choosing = {"weights": None, "choose": {"nights": 2, "every": "2d"}}
+    config = shop.config(recommend=choosing)
+    assert any("choose … done" in line or "choose" in line for line in run(shop, config))
+    rows = {r["strategy"]: r for r in shop.tables.read(CHOICES).collect()}
+    assert {"blend", "history", "popularity_flat", "neighbours", "ease_flat", "als"} <= set(rows)
+    best = max(rows.values(), key=lambda r: r["ndcg"])
+    (chosen,) = [r for r in rows.values() if r["is_chosen"]]
+    assert chosen["ndcg"] == best["ndcg"] and chosen["users"] > 0
+    served = shop.tables.history(RECOMMENDATIONS)[0].stamp
+    assert served is not None and served.facts["strategy"] == chosen["strategy"]
+    kept = f"choose … kept from 2026-01-10: {chosen['strategy']}"
+    assert kept in run(shop, config, NIGHT + timedelta(days=1))
+    run(shop, config, NIGHT + timedelta(days=2))
+    nights = {r["as_of"].astimezone(UTC) for r in shop.tables.read(CHOICES).collect()}
+    assert nights == {NIGHT, NIGHT + timedelta(days=2)}
 
 
 def test_neither_order_nor_anything_from_as_of_on_matters(shop: Shop, whole: Shop) -> None:

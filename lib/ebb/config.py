@@ -18,11 +18,11 @@ from ebb.durations import Duration, OptionalInstant, format_duration, parse_inst
 from ebb.features.settings import Features
 from ebb.interests.curves import Positive
 from ebb.interests.measures import Interests
+from ebb.recommend.settings import Recommend, Train
 
 _EARLIEST = parse_instant("1990-01-01T00:00:00Z")
 # Readers go back to versions of a table this old, so `maintain` leaves their files alone.
 KEPT = timedelta(days=7)
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -228,69 +228,7 @@ class World(Section):
     seed: int = 7
 
 
-# --------------------------------------------------------------------------- models, slates
-class Train(Section):
-    """Implicit ALS on decayed confidence; pairs decayed below `floor` are left out."""
-
-    half_life: Duration = timedelta(days=90)
-    rank: int = Field(default=32, ge=1)
-    iterations: int = Field(default=10, ge=1)
-    regularization: Positive = 0.1
-    alpha: Positive = 10.0
-    floor: Positive = 0.01
-    seed: int = 7
-
-
-class Popularity(Section):
-    half_life: Duration = timedelta(days=7)
-
-
-class Neighbours(Section):
-    """Item-to-item cosine over decayed weights.
-
-    `half_life` decays the similarity's events, `profile_half_life` the user's at scoring;
-    `history` caps the items of a user that are paired, `neighbours` those kept an item.
-    """
-
-    half_life: Duration = timedelta(days=180)
-    profile_half_life: Duration = timedelta(days=30)
-    history: int = Field(default=100, ge=2)
-    neighbours: int = Field(default=100, ge=1)
-    shrinkage: NonNegative = 1.0
-
-
-class Blend(Section):
-    """Weights of the sources of a slate; each source's scores are scaled to at most 1 a user."""
-
-    history: NonNegative = 1.0
-    neighbours: NonNegative = 0.6
-    als: NonNegative = 0.3
-    popularity: NonNegative = 0.2
-
-    @model_validator(mode="after")
-    def _someone_counts(self) -> Self:
-        if not any((self.history, self.neighbours, self.als, self.popularity)):
-            raise ValueError("gives every source weight 0; at least one must be above")
-        return self
-
-
-class ActiveUsers(Section):
-    active_within: Duration
-
-
-class Recommend(Section):
-    n: int = Field(default=10, ge=1)
-    users: Literal["all"] | ActiveUsers = "all"
-    repeat: Literal["auto", "allow", "exclude"] = "auto"
-    repeat_threshold: float = Field(default=0.15, gt=0, le=1)
-    history_half_life: Duration = timedelta(days=30)
-    popularity: Popularity = Popularity()
-    neighbours: Neighbours = Neighbours()
-    blend: Blend = Blend()
-    block: tuple[str, ...] = ()
-    memory_mb: int = Field(default=512, ge=16)
-
-
+# --------------------------------------------------------------------------- slates
 class HotList(Section):
     n: int = Field(default=50, ge=1)
     half_life: Duration = timedelta(days=2)
@@ -416,6 +354,11 @@ class Config(Section):
         """The facets that interests are kept in."""
         chosen = self.interests.facets
         return self._mapped_facets() if chosen is None else chosen
+
+    @property
+    def affinity_facets(self) -> tuple[str, ...]:
+        """The facets by which people's tastes lead to items: category and tag, where mapped."""
+        return self._mapped_facets()[1:]
 
     def fingerprint(self, *sections: str) -> str:
         """Hash of the named sections: equal hashes mean equal results from equal input."""

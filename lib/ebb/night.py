@@ -12,42 +12,22 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
 from ebb.boxes import evaluate as evaluate_box
 from ebb.boxes import features as features_box
 from ebb.boxes import interests as interests_box
-from ebb.boxes.inputs import counted_events, made_by, versions
+from ebb.boxes import slates as slates_box
+from ebb.boxes import train as train_box
+from ebb.boxes.choose import Decision, choose_strategy
 from ebb.context import Night
 from ebb.durations import format_instant
+from ebb.errors import RunError
 from ebb.events.catalogue import ingest_items
 from ebb.events.ingest import Intake, ingest_events
 from ebb.events.users import ingest_users
 from ebb.events.world import make_world, world_exists
-from ebb.models.popularity import popularity
-from ebb.models.train import train_models
-from ebb.recommend.eligible import eligible_items, items_at, repeat_allowed, users_to_score
-from ebb.recommend.hot_list import hot_list
-from ebb.recommend.slates import make_slates
-from ebb.schema import (
-    EVENTS,
-    HOT_LIST,
-    ITEM_FACTORS,
-    ITEMS,
-    MODELS,
-    NEIGHBOURS,
-    RECOMMENDATIONS,
-    USERS,
-)
-from ebb.steps import Outcome, RunLog, StepRun, logged, run_step, stamp_for
-from ebb.storage import stored
+from ebb.steps import Outcome, RunLog, StepRun, logged
 from ebb.summary import NightSummary, print_queries, print_summary
 from ebb.tables import Stamp
-
-_TRAIN = ("events", "items", "train", "recommend")
-_RECOMMEND = ("events", "items", "users", "train", "recommend")
-_HOT_LIST = ("events", "items", "recommend", "hot_list")
 
 
 def nightly(night: Night) -> None:
@@ -59,9 +39,7 @@ def nightly(night: Night) -> None:
             interests_box.interests(night, log),
             interests_box.interests_now(night, log),
             features_box.features(night, log),
-            _train(night, log),
-            _recommend(night, log),
-            _hot_list(night, log),
+            *_models_and_slates(night, log),
             evaluate_box.evaluate(night, log),
         ]
     ran = any(outcome and outcome.run for outcome in outcomes)
@@ -94,22 +72,39 @@ def interests(night: Night) -> None:
 
 
 def train(night: Night) -> None:
-    """Fit the models of the night."""
+    """Choose what to rank by, where no choice holds, and fit the models of the night."""
     with _log(night) as log:
-        _train(night, log)
+        decision, _ = choose_strategy(night, log)
+        train_box.train(night, log, decision)
 
 
 def recommend(night: Night) -> None:
     """Make the slates and the hot list of the night."""
     with _log(night) as log:
-        _recommend(night, log)
-        _hot_list(night, log)
+        decision = Decision.of(night)
+        if decision is None:
+            as_of = format_instant(night.as_of)
+            raise RunError(
+                f"there are no choices as of {as_of} under {night.tables.root}; "
+                f"run: ./spark-submit.sh train --as-of {as_of}"
+            )
+        slates_box.recommend(night, log, decision)
+        slates_box.write_hot_list(night, log, decision)
 
 
 def evaluate(night: Night) -> None:
     """Judge the slates of the night before by what users did until as_of."""
     with _log(night) as log:
         evaluate_box.evaluate(night, log)
+
+
+def _models_and_slates(night: Night, log: RunLog) -> list[Outcome]:
+    decision, _ = choose_strategy(night, log)
+    return [
+        train_box.train(night, log, decision),
+        slates_box.recommend(night, log, decision),
+        slates_box.write_hot_list(night, log, decision),
+    ]
 
 
 @contextmanager
@@ -165,82 +160,3 @@ def _make_world(night: Night, log: RunLog) -> None:
         return StepRun(remark=f"{world.users:,} users, {world.days} days, in {world.landing}")
 
     logged(night, log, Stamp("demo world", night.as_of, ""), "the landing folder was empty", work)
-
-
-def _train(night: Night, log: RunLog) -> Outcome:
-    tables = night.tables
-
-    def work(stamp: Stamp) -> StepRun:
-        models = train_models(counted_events(night), night.as_of, night.config, stamp.inputs)
-        try:
-            for table, rows in (
-                (NEIGHBOURS, models.neighbours),
-                (ITEM_FACTORS, models.item_factors),
-            ):
-                fitted = night.spark.createDataFrame([], table.schema) if rows is None else rows
-                tables.write_slice(table, fitted, stamp)
-            # The registry comes last: its commit says that the models are all there.
-            commit = tables.write_slice(MODELS, models.registry, stamp)
-        finally:
-            models.release()
-        return StepRun({"models": commit.rows_written}, f"{commit.rows_written} models")
-
-    inputs = versions(night, EVENTS, ITEMS)
-    stamp = stamp_for(night, "train", _TRAIN, inputs)
-    # Published slates came from these models: late events count from the next night on.
-    return run_step(night, log, MODELS, stamp, work, published=True)
-
-
-def _recommend(night: Night, log: RunLog) -> Outcome:
-    tables, settings = night.tables, night.config.recommend
-    inputs = versions(night, EVENTS, ITEMS, USERS)
-    inputs["models"] = made_by(night, MODELS, "train").version
-
-    def work(stamp: Stamp) -> StepRun:
-        with stored(counted_events(night)) as events:
-            return slates_of(events, stamp)
-
-    def slates_of(events: DataFrame, stamp: Stamp) -> StepRun:
-        repeats = repeat_allowed(events, night.as_of, settings)
-        models = tables.read_slice(MODELS, night.as_of)
-        version = models.agg(F.max("version")).first()
-        slates = make_slates(
-            events,
-            users_to_score(tables.read(USERS), events, night.as_of, settings),
-            items_at(tables.read(ITEMS), events, night.as_of, settings.block),
-            popularity(events, night.as_of, settings.popularity.half_life),
-            night.as_of,
-            settings,
-            night.config.train,
-            repeat=repeats.allowed,
-            neighbours=tables.read_slice(NEIGHBOURS, night.as_of),
-            item_factors=tables.read_slice(ITEM_FACTORS, night.as_of),
-            model_version=(version[0] if version else None) or "none",
-        )
-        facts = {**stamp.facts, "repeat": repeats.allowed, "repeat_share": repeats.share}
-        commit = tables.write_slice(RECOMMENDATIONS, slates, replace(stamp, facts=facts))
-        shown = "allowed" if repeats.allowed else "left out"
-        why = f" ({repeats.share:.0%} of recent takes were)" if repeats.share is not None else ""
-        return StepRun(
-            {"recommendations": commit.rows_written},
-            f"{commit.rows_written:,} rows; repeats are {shown}{why}",
-        )
-
-    stamp = stamp_for(night, "recommend", _RECOMMEND, inputs)
-    return run_step(night, log, RECOMMENDATIONS, stamp, work, published=True)
-
-
-def _hot_list(night: Night, log: RunLog) -> Outcome:
-    tables, settings = night.tables, night.config.recommend
-
-    def work(stamp: Stamp) -> StepRun:
-        events = counted_events(night)
-        eligible = eligible_items(tables.read(ITEMS), events, night.as_of, settings.block)
-        rows = hot_list(events, eligible, night.as_of, night.config.hot_list, settings)
-        listed = rows.withColumn("as_of", F.lit(night.as_of))
-        commit = tables.write_slice(HOT_LIST, listed, stamp)
-        return StepRun({"hot list": commit.rows_written}, f"{commit.rows_written:,} rows")
-
-    inputs = versions(night, EVENTS, ITEMS)
-    stamp = stamp_for(night, "hot list", _HOT_LIST, inputs)
-    return run_step(night, log, HOT_LIST, stamp, work, published=True)

@@ -269,26 +269,47 @@ ITEM_FEATURES = Table(
     ),
     sliced=True,
 )
-NEIGHBOURS = Table(
-    "neighbours",
-    "Items that the same people take, by decayed cosine.",
-    ("as_of", "item_id", "neighbour_id"),
+CHOICES = Table(
+    "choices",
+    "Which strategies were tried on label windows before as_of, how they did, which was chosen.",
+    ("as_of", "strategy"),
     "train",
     _columns(
         _AS_OF,
-        _ITEM,
-        ("neighbour_id", _STRING, "the item beside it"),
-        ("rank", _INT, "1 is the nearest"),
-        ("similarity", _DOUBLE, "shrunk cosine of the decayed weights"),
+        ("strategy", _STRING, "blend, or one source: with decay, or _flat without"),
+        ("is_chosen", _BOOL, "slates are ranked by it until the next choice"),
+        ("ndcg", _DOUBLE, "mean NDCG at recommend.n; empty where it wasn't tried", "null"),
+        ("users", _LONG, "users of the windows that it was judged on"),
+        ("weights", _NUMBERS, "feature to its weight"),
+    ),
+    sliced=True,
+)
+ITEM_WEIGHTS = Table(
+    "item_weights",
+    "Item-to-item models: how much having an item says for another.",
+    ("as_of", "model", "item_id", "neighbour_id"),
+    "train",
+    _columns(
+        _AS_OF,
+        ("model", _STRING, "neighbours (shrunk cosine) or ease, decayed; _flat without decay"),
+        ("item_id", _STRING, "the item that somebody has"),
+        ("neighbour_id", _STRING, "the item that it speaks for"),
+        ("rank", _INT, "1 is the largest weight, by size"),
+        ("weight", _DOUBLE, "below 0 where it speaks against"),
     ),
     sliced=True,
 )
 ITEM_FACTORS = Table(
     "item_factors",
     "Item vectors of the implicit ALS fitted as of as_of.",
-    ("as_of", "item_id"),
+    ("as_of", "model", "item_id"),
     "train",
-    _columns(_AS_OF, _ITEM, ("factors", T.ArrayType(T.FloatType()), "the item's vector")),
+    _columns(
+        _AS_OF,
+        ("model", _STRING, "als, decayed, or als_flat"),
+        _ITEM,
+        ("factors", T.ArrayType(T.FloatType()), "the item's vector"),
+    ),
     sliced=True,
 )
 MODELS = Table(
@@ -298,7 +319,7 @@ MODELS = Table(
     "train",
     _columns(
         _AS_OF,
-        ("name", _STRING, "als or neighbours"),
+        ("name", _STRING, "neighbours, ease or als, decayed; _flat without decay"),
         ("version", _STRING, "hash of as_of, configuration and input versions"),
         ("kind", _STRING, "what sort of model"),
         ("parameters", _TEXTS, "its configuration"),
@@ -312,6 +333,9 @@ REASON = T.StructType(
     [
         T.StructField("source", _STRING),
         T.StructField("item_id", _STRING),
+        T.StructField("facet", _STRING),
+        T.StructField("key", _STRING),
+        T.StructField("share", _DOUBLE),
         T.StructField("last_ts", _TS),
         T.StructField("contribution", _DOUBLE),
         T.StructField("sentence", _STRING),
@@ -327,14 +351,19 @@ RECOMMENDATIONS = Table(
         _USER,
         ("rank", _INT, "1 comes first"),
         _ITEM,
-        ("score", _DOUBLE, "blended score, rounded to 6 significant digits"),
-        ("source", _STRING, "the source that gave most: history, neighbours, als or popularity"),
+        ("score", _DOUBLE, "its part among the user's candidates, adding up to 1; 6 digits"),
+        (
+            "source",
+            _STRING,
+            "what speaks most for it: history, neighbours, ease, als, affinity, popularity, "
+            "rising or new",
+        ),
         (
             "reasons",
             T.ArrayType(REASON),
             "what led here, the main source's first",
         ),
-        ("model_version", _STRING, "version of the als model used"),
+        ("model_version", _STRING, "version of the models used"),
     ),
     sliced=True,
 )
@@ -390,6 +419,6 @@ RUNS = Table(
 )
 ALL = (
     EVENTS, QUARANTINE, FILES, ITEMS, USERS, INTEREST_STATE, INTERESTS_NOW,
-    USER_FEATURES, ITEM_FEATURES, NEIGHBOURS, ITEM_FACTORS, MODELS, RECOMMENDATIONS, HOT_LIST,
-    EVALUATIONS, RUNS,
+    USER_FEATURES, ITEM_FEATURES, CHOICES, ITEM_WEIGHTS, ITEM_FACTORS, MODELS, RECOMMENDATIONS,
+    HOT_LIST, EVALUATIONS, RUNS,
 )  # fmt: skip

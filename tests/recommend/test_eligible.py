@@ -4,14 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ebb.config import ActiveUsers, Recommend
 from ebb.recommend.eligible import eligible_items, items_at, repeat_allowed, users_to_score
+from ebb.recommend.settings import ActiveUsers, Recommend
 
 AS_OF = datetime(2026, 1, 31, tzinfo=UTC)
 DAY = timedelta(days=1)
 ITEMS = (
     "item_id string, valid_from timestamp, valid_to timestamp, title string, "
-    "categories array<string>, published_at timestamp, available boolean"
+    "categories array<string>, tags array<string>, attributes map<string,string>, "
+    "published_at timestamp, available boolean"
 )
 EVENTS = "user_id string, item_id string, event_ts timestamp, weight double"
 
@@ -19,7 +20,7 @@ EVENTS = "user_id string, item_id string, event_ts timestamp, weight double"
 def version(item, start=-100, end=None, title="T", published=None, available=True):
     """A version; times in days from AS_OF, None for open."""
     times = [None if t is None else AS_OF + t * DAY for t in (start, end, published)]
-    return (item, times[0], times[1], title, ["c"], times[2], available)
+    return (item, times[0], times[1], title, ["c"], ["t"], None, times[2], available)
 
 
 def frames(spark, versions, events):
@@ -54,8 +55,9 @@ def test_an_item_may_be_shown_by_the_version_that_held_just_before_as_of(spark):
         ("u", None, 1, 1.0),
     ]
     items, happened = frames(spark, versions, events)
-    block = ("blocked", "blocked_unlisted")
-    known = {r["item_id"]: r for r in items_at(items, happened, AS_OF, block).collect()}
+    settings = Recommend(block=("blocked", "blocked_unlisted"))
+    found = items_at(items, happened, AS_OF, settings)
+    known = {r["item_id"]: r for r in found.collect()}
 
     assert {item for item, row in known.items() if row["eligible"]} == {
         "plain",
@@ -71,9 +73,32 @@ def test_an_item_may_be_shown_by_the_version_that_held_just_before_as_of(spark):
     assert known["back"]["title"] == "New"
     assert known["starts_now_touched"]["title"] is None
     assert known["withdrawn"]["title"] == "T" and not known["withdrawn"]["eligible"]
-    eligible = eligible_items(items, happened, AS_OF, block)
-    assert eligible.columns == ["item_id", "title", "categories"]
+    assert (known["back"]["tags"], known["back"]["categories"]) == (["t"], ["c"])
+    eligible = eligible_items(found)
+    assert eligible.columns == ["item_id", "categories"]
     assert eligible.count() == 8
+
+
+def test_lists_and_age_narrow_what_may_be_recommended(spark):
+    versions = [
+        version("old", published=-40),
+        version("young", published=-5),
+        version("undated"),
+        version("early", published=-5),
+    ]
+    events = [("u", "early", 30, 1.0), ("u", "just met", 2, 1.0), ("u", "met long ago", 50, 1.0)]
+    items, happened = frames(spark, versions, events)
+
+    def eligible(**settings):
+        found = eligible_items(items_at(items, happened, AS_OF, Recommend(**settings)))
+        return {row["item_id"] for row in found.collect()}
+
+    everything = {"old", "young", "undated", "early", "just met", "met long ago"}
+    assert eligible() == everything
+    assert eligible(allow=("old", "young", "nobody")) == {"old", "young"}
+    assert eligible(allow=("old", "young"), block=("old",)) == {"young"}
+    # An age is since the publication or the first event, whichever came first; unknown is too old.
+    assert eligible(max_age=10 * DAY) == {"young", "just met"}
 
 
 def test_users_are_scored_who_were_known_before_as_of(spark):

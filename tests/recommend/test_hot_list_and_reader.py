@@ -2,18 +2,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from ebb.config import HotList, Popularity, Recommend
-from ebb.recommend.hot_list import hot_list
+from ebb.config import HotList
+from ebb.recommend.hot_list import default_slate, hot_list
 from ebb.recommend.reader import recommendations_for
-from ebb.recommend.reasons import COLD, FILLER
+from ebb.recommend.reasons import COLD
+from ebb.recommend.slates import Ranking
 from ebb.schema import HOT_LIST, RECOMMENDATIONS
 from ebb.tables import Stamp
+from recommend.slate_oracle import Item, SmallWorld
 
 AS_OF = datetime(2026, 1, 31, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-def hot(spark, n=2, slate=4):
+def hot(spark, n=2):
     """a: 1 + 1/2 two days ago by the hot list's half-life, and so on; see the expectations."""
     events = [("a", 2, 2.0), ("a", 4, 2.0), ("b", 2, 3.0), ("c", 2, 3.0), ("x", 2, 9.0)]
     events += [("d", 2, -4.0)]
@@ -25,8 +27,7 @@ def hot(spark, n=2, slate=4):
         [("c", ["k", "m", "k"]), ("b", ["k"]), ("a", ["k", None]), ("d", ["m"]), ("e", None)],
         "item_id string, categories array<string>",
     )
-    settings = Recommend(n=slate, popularity=Popularity(half_life=10_000 * DAY))
-    return hot_list(happened, eligible, AS_OF, HotList(n=n, half_life=2 * DAY), settings)
+    return hot_list(happened, eligible, AS_OF, HotList(n=n, half_life=2 * DAY))
 
 
 def test_the_hot_list_ranks_eligible_items_by_scope(spark):
@@ -38,28 +39,39 @@ def test_the_hot_list_ranks_eligible_items_by_scope(spark):
         ("category:k", 1, "a", 2),
         ("category:k", 2, "b", 1),
         ("category:m", 1, "c", 1),
-        # By the slates' own half-life, which is nearly none here; e, never touched, fills up.
-        ("default", 1, "a", 2),
-        ("default", 2, "b", 1),
-        ("default", 3, "c", 1),
-        ("default", 4, "d", 1),
     ]
     scores = {(r["scope"], r["item_id"]): r["score"] for r in rows}
     assert scores["all", "a"] == scores["all", "b"] == scores["category:m", "c"] == 1.5
-    assert scores["default", "a"] == 3.99917
-    assert scores["default", "d"] == 0.0
+
+
+SHELF = {item: Item(f"Title {item}") for item in "abcde"}
+WORLD = SmallWorld(["ann"], SHELF, [("ann", "a", 2.0, 2.0), ("bob", "b", 2.0, 3.0)])
+POPULAR = Ranking({"popularity_flat": 1.0})
+
+
+def test_the_default_slate_is_that_of_somebody_without_a_past(spark):
+    default = default_slate(WORLD.prepared(spark, repeat=True, n=4), POPULAR).collect()
+    assert [(r["scope"], r["rank"], r["item_id"]) for r in default] == [
+        ("default", rank, item) for rank, item in enumerate("bacd", start=1)
+    ]
+    cold = SmallWorld(["cold"], SHELF, WORLD.events).slates(spark, POPULAR, True, n=4)["cold"]
+    assert [(r["item_id"], r["score"]) for r in cold] == [
+        (r["item_id"], r["score"]) for r in default
+    ]
 
 
 def test_the_default_slate_has_all_items_where_there_are_fewer_than_n(spark):
-    rows = hot(spark, slate=50).where("scope = 'default'").collect()
-    assert [r["item_id"] for r in sorted(rows, key=lambda r: r["rank"])] == list("abcde")
+    rows = default_slate(WORLD.prepared(spark, repeat=False, n=50), POPULAR).collect()
+    assert sorted(r["item_id"] for r in rows) == list("abcde")
 
 
 def test_the_reader_gives_the_default_slate_to_whoever_has_none(spark, tables):
     stamp = Stamp("recommend", AS_OF, "hash")
-    with_as_of = hot(spark).selectExpr("timestamp'2026-01-31T00:00:00Z' as as_of", "*")
+    default = default_slate(WORLD.prepared(spark, repeat=True, n=4), POPULAR)
+    listed = hot(spark).unionByName(default)
+    with_as_of = listed.selectExpr("timestamp'2026-01-31T00:00:00Z' as as_of", "*")
     tables.write_slice(HOT_LIST, with_as_of, stamp)
-    reason = ("popularity", None, None, 1.0, "Popular now with everyone.")
+    reason = ("popularity", None, None, None, None, None, 1.0, "Popular now with everyone.")
     slates = [(AS_OF, user, 1, "b", 1.0, "popularity", [reason], "v1") for user in ("ann", "bob")]
     tables.write_slice(
         RECOMMENDATIONS, spark.createDataFrame(slates, RECOMMENDATIONS.schema), stamp
@@ -70,12 +82,11 @@ def test_the_reader_gives_the_default_slate_to_whoever_has_none(spark, tables):
     rows = {(r["user_id"], r["rank"]): r for r in frame.collect()}
     assert sorted(rows) == [("ann", 1), *(("who", rank) for rank in (1, 2, 3, 4))]
     assert rows["ann", 1]["model_version"] == "v1"
-    assert [rows["who", rank]["item_id"] for rank in (1, 2, 3, 4)] == list("abcd")
+    assert [rows["who", rank]["item_id"] for rank in (1, 2, 3, 4)] == list("bacd")
     assert {rows["who", rank]["source"] for rank in (1, 2, 3, 4)} == {"popularity"}
-    first, last = rows["who", 1]["reasons"][0], rows["who", 4]["reasons"][0]
+    first = rows["who", 1]["reasons"][0]
     assert first["sentence"] == COLD and first["item_id"] is None
     assert first["contribution"] == rows["who", 1]["score"]
-    assert last["sentence"] == FILLER
 
     asked = spark.createDataFrame([("bob",), ("bob",), ("you",)], "user_id string")
     found = recommendations_for(tables, asked, AS_OF).collect()

@@ -1,143 +1,157 @@
 from __future__ import annotations
 
+import math
 import random
+from functools import partial
 
+import numpy as np
 import pytest
 
-from ebb.config import Blend, Recommend, Train
 from ebb.errors import RunError
-from ebb.recommend.reasons import COLD, FILLER
+from ebb.recommend.catalogue import as_catalogue
+from ebb.recommend.gather import one_batch
+from ebb.recommend.pasts import past_rows
+from ebb.recommend.reasons import COLD, FILLER, NEW, PICKED_AS_NEW
+from ebb.recommend.settings import NewItems, Rerank
+from ebb.recommend.slates import Ranking
+from ebb.recommend.views import SCHEMA, view_batches
 from ebb.schema import RECOMMENDATIONS
 from ebb.tables import conform
-from recommend.slate_oracle import AS_OF, DAY, SmallWorld, als_parts, oracle, pasts, random_world
+from recommend.slate_oracle import AS_OF, DAY, LIVES, Item, SmallWorld, oracle, random_world
 
-SHELF = {item: (f"Title {item}", True) for item in "abcdef"}
-# Above what some pairs of the random worlds have decayed to.
-TRAIN = Train(floor=0.7)
+SHELF = {item: Item(f"Title {item}") for item in "abcdef"}
+BLEND = Ranking(
+    {
+        "popularity_2d": 0.4, "popularity_flat": 0.1, "velocity": 0.2, "newness": 0.1,
+        "neighbours_decayed_5d": 0.3, "neighbours_flat_flat": 0.2, "ease_flat_5d": 0.4,
+        "ease_decayed_flat": 0.1, "als": 0.5, "als_flat": 0.2, "affinity_category_5d": 0.3,
+        "history_3d": 0.6, "history_flat": 0.2, "recency": 0.2, "had": 0.3, "days": 0.1,
+        "again": 0.1,
+    }
+)  # fmt: skip
 
 
-@pytest.mark.parametrize(("seed", "repeat"), [(1, True), (2, False), (3, True), (4, False)])
-def test_slates_equal_a_plain_python_oracle(spark, seed, repeat):
-    world, settings = random_world(seed), Recommend(n=6)
-    truth = oracle(world, settings, TRAIN, repeat)
-    found = world.slates(spark, settings, repeat, TRAIN)
+@pytest.mark.parametrize(("seed", "repeat"), [(1, True), (2, False)])
+def test_every_feature_of_every_candidate_equals_a_plain_python_oracle(spark, seed, repeat):
+    world = random_world(seed)
+    truth = oracle(world, repeat)
+    prepared = world.prepared(spark, repeat)
+    labels = spark.createDataFrame(
+        [(user, "i00") for user in world.users], "user_id string, item_id string"
+    )
+    users = labels.select("user_id")
+    rows = past_rows(world.event_frame(spark), users, prepared.places, AS_OF, LIVES, labels)
+    view = rows.mapInArrow(partial(view_batches, prepared.name, prepared.plan), SCHEMA)
+    names = prepared.plan.columns.names
+    ids = as_catalogue(one_batch(prepared.table)).ids.to_pylist()
+    found = {(r["user_id"], ids[r["place"]]): r for r in view.collect()}
+    assert set(found) == {(user, item) for user, items in truth.items() for item in items}
+    assert {name for items in truth.values() for row in items.values() for name in row} == set(
+        names
+    )
+    for (user, item), row in found.items():
+        expected = [truth[user][item][name] for name in names]
+        assert row["features"] == pytest.approx(expected, rel=1e-4, abs=1e-4), (user, item)
+        assert row["is_label"] == (item == "i00")
 
+
+@pytest.mark.parametrize(("seed", "repeat"), [(3, True), (4, False)])
+def test_slates_are_the_n_best_by_the_weighted_sum_and_scores_its_softmax(spark, seed, repeat):
+    world = random_world(seed)
+    truth = oracle(world, repeat)
+    found = world.slates(spark, BLEND, repeat, n=6)
     for user in world.users:
-        parts = truth[user]
-        totals = {item: sum(part.values()) for item, part in parts.items()}
+        raised = {
+            item: math.exp(sum(BLEND.weights.get(name, 0.0) * x for name, x in row.items()))
+            for item, row in truth[user].items()
+        }
+        total = sum(raised.values())
         rows = found.get(user, [])
-        assert [row["rank"] for row in rows] == list(range(1, min(6, len(totals)) + 1))
-        chosen = [row["item_id"] for row in rows]
-        assert len(set(chosen)) == len(chosen)
-        best = sorted(totals, key=lambda i: (-float(f"{totals[i]:.4g}"), i))[:6]
-        assert [totals[i] for i in chosen] == pytest.approx([totals[i] for i in best], rel=1e-3)
+        best = sorted(raised, key=lambda i: (-float(f"{raised[i] / total:.4g}"), i))[:6]
+        assert [row["rank"] for row in rows] == list(range(1, len(best) + 1))
+        assert [raised[row["item_id"]] for row in rows] == pytest.approx(
+            [raised[i] for i in best], rel=1e-3
+        )
         for row in rows:
-            part = parts[row["item_id"]]
-            assert row["score"] == pytest.approx(totals[row["item_id"]], rel=2e-5, abs=1e-12)
-            assert part[row["source"]] == pytest.approx(max(part.values()), rel=1e-4, abs=1e-12)
+            assert row["score"] == pytest.approx(raised[row["item_id"]] / total, rel=1e-4)
 
 
 @pytest.mark.parametrize(("seed", "repeat"), [(5, True), (6, False)])
-def test_reasons_cite_only_the_users_own_past_that_added_to_the_score(spark, seed, repeat):
-    world, settings = random_world(seed), Recommend(n=8)
-    own = pasts(world, settings, TRAIN)
-    parts = oracle(world, settings, TRAIN, repeat)
-    seen_sources = set()
-    for user, rows in world.slates(spark, settings, repeat, TRAIN).items():
+def test_reasons_cite_only_the_users_own_past_and_interests(spark, seed, repeat):
+    world = random_world(seed)
+    took: dict[tuple[str, str], list[float]] = {}
+    for user, item, age, weight in world.events:
+        if item is not None and weight > 0:
+            took.setdefault((user, item), []).append(age)
+    sources = set()
+    for user, rows in world.slates(spark, BLEND, repeat, n=8).items():
         for row in rows:
             reasons = row["reasons"]
-            assert 1 <= len(reasons) <= 3
-            assert reasons[0]["source"] == row["source"]
-            for source in {r["source"] for r in reasons}:
-                given = [r["contribution"] for r in reasons if r["source"] == source]
-                assert given == sorted(given, reverse=True)
+            assert 1 <= len(reasons) <= 3 and reasons[0]["source"] == row["source"]
+            given = [reason["contribution"] for reason in reasons]
+            assert given == sorted(given, reverse=True) and given[-1] >= 0
+            cited = [reason["item_id"] for reason in reasons if reason["item_id"]]
+            assert len(set(cited)) == len(cited)
             for reason in reasons:
-                seen_sources.add(reason["source"])
-                if row["score"] > 0:
-                    assert reason["contribution"] > 0
-                    assert parts[user][row["item_id"]][reason["source"]] > 0
-                if reason["source"] == "popularity":
-                    assert reason["item_id"] is None and reason["last_ts"] is None
-                    continue
-                past = own[user][reason["item_id"]]
-                assert past.n > 0 and past.net > 0
-                ages = [
-                    age
-                    for u, i, age, weight in world.events
-                    if (u, i) == (user, reason["item_id"]) and weight > 0
-                ]
-                day = (AS_OF - min(ages) * DAY).date()
-                assert str(day) in reason["sentence"]
+                sources.add(reason["source"])
+                if reason["source"] in ("history", "neighbours", "ease", "als"):
+                    ages = took[user, reason["item_id"]]
+                    day = (AS_OF - min(ages) * DAY).date()
+                    assert str(day) in reason["sentence"]
+                    assert str(reason["last_ts"]).startswith(str(day))
                 if reason["source"] == "history":
                     assert reason["item_id"] == row["item_id"]
-                else:
-                    title = world.items[reason["item_id"]][0] or reason["item_id"]
-                    assert f"you took {title} on {day}." in reason["sentence"]
-                if reason["source"] == "als":
-                    liked = {i: p for i, p in own[user].items() if min(p.net, p.history) > 0}
-                    added = als_parts(world, liked, list(parts[user]), TRAIN)
-                    share = added[row["item_id"]][reason["item_id"]] / sum(
-                        added[row["item_id"]].values()
-                    )
-                    whole = parts[user][row["item_id"]]["als"]
-                    assert reason["contribution"] == pytest.approx(share * whole, rel=1e-4)
-                if reason["source"] == "neighbours":
-                    assert (reason["item_id"], row["item_id"]) in world.neighbours
-    assert seen_sources == {"neighbours", "als", "popularity"} | ({"history"} if repeat else set())
+                if reason["source"] in ("neighbours", "ease"):
+                    models = (reason["source"], f"{reason['source']}_flat")
+                    pair = (reason["item_id"], row["item_id"])
+                    assert pair[0] == pair[1] or any((m, *pair) in world.models for m in models)
+                if reason["source"] == "affinity":
+                    assert reason["facet"] == "category"
+                    assert reason["key"] in world.items[row["item_id"]].keys
+                    assert 0 < reason["share"] <= 1
+                    assert f"{reason['share']:.0%}" in reason["sentence"]
+                if reason["source"] in ("popularity", "rising", "new"):
+                    assert reason["item_id"] is None and reason["last_ts"] is None
+    assert {"neighbours", "als", "affinity", "popularity"} <= sources
+    assert ("history" in sources) == repeat
 
 
-def test_a_score_and_its_reasons_by_hand(spark):
-    world = SmallWorld(
-        users=["ann"],
-        items=SHELF,
-        events=[("ann", "a", 30.0, 1.0), ("ann", "a", 60.0, 2.0), ("ann", "b", 60.0, 1.0)],
-        popular={"a": 4.0, "c": 8.0},
-        neighbours={("a", "c"): 0.5, ("b", "c"): 0.5, ("b", "d"): 0.25},
-    )
-    # history: a = 1/2 + 2/4 = 1, b = 1/4. neighbours: c = .5 + .125, d = .0625. popularity: c = 8.
-    blend = Blend(history=1.0, neighbours=0.5, als=0.0, popularity=0.2)
-    rows = world.slates(spark, Recommend(n=4, blend=blend), repeat=True)["ann"]
-
-    assert [(row["item_id"], row["score"]) for row in rows] == [
-        ("a", 1.1),
-        ("c", 0.7),
-        ("b", 0.25),
-        ("d", 0.05),
-    ]
-    assert [row["source"] for row in rows] == ["history", "neighbours", "history", "neighbours"]
-    assert [(r["source"], r["item_id"], r["contribution"]) for r in rows[1]["reasons"]] == [
-        ("neighbours", "a", 0.4),
-        ("neighbours", "b", 0.1),
-        ("popularity", None, 0.2),
-    ]
-    assert [r["sentence"] for r in rows[0]["reasons"]] == [
-        "You took it 2 times, last on 2026-01-01.",
-        "Popular now with everyone.",
-    ]
-    assert rows[1]["reasons"][0]["sentence"] == (
-        "People who took Title a also take this; you took Title a on 2026-01-01."
-    )
-    assert rows[2]["reasons"][0]["sentence"] == "You took it on 2025-12-02."
-
-
-def test_everybody_gets_exactly_n_in_order_of_score_then_item_id(spark):
+def test_everybody_gets_exactly_n_where_n_exist_and_ties_go_by_item_id(spark):
     world = SmallWorld(
         users=["cold", "one", "all"],
-        items={**SHELF, "gone": ("Gone", False)},
+        items={**SHELF, "gone": Item("Gone", eligible=False)},
         events=[("one", "f", 1.0, 1.0), ("one", "gone", 1.0, 1.0)]
         + [("all", item, 2.0, 1.0) for item in "abcdf"],
-        popular={"e": 2.0, "d": 1.0, "c": 1.0, "gone": 9.0},
-        neighbours={("f", "gone"): 1.0},
     )
-    slates = world.slates(spark, Recommend(n=5), repeat=False)
+    popular = Ranking({"popularity_flat": 1.0})
+    slates = world.slates(spark, popular, repeat=False, n=5, candidates=1)
     items = {user: [row["item_id"] for row in rows] for user, rows in slates.items()}
-
-    # Untouched items, which score 0, fill up in the order of their ids.
-    assert items == {"cold": list("ecdab"), "one": list("ecdab"), "all": ["e"]}
+    assert items == {"cold": list("fabcd"), "one": list("abcde"), "all": ["e"]}
     assert [r["sentence"] for r in slates["cold"][0]["reasons"]] == [COLD]
-    assert [r["sentence"] for r in slates["cold"][4]["reasons"]] == [FILLER]
+    assert [r["sentence"] for r in slates["one"][4]["reasons"]] == [FILLER]
     assert {row["source"] for row in slates["cold"]} == {"popularity"}
-    assert slates["one"][0]["reasons"][0]["sentence"] != COLD
+
+
+def test_a_user_with_one_event_with_only_old_ones_and_an_item_born_an_hour_ago(spark):
+    world = SmallWorld(
+        users=["one", "old"],
+        items={
+            "a": Item("A", ("jazz",)),
+            "b": Item("B", ("jazz",)),
+            "born": Item("Born", ("jazz",), published=1 / 24),
+            "rock": Item("Rock", ("rock",)),
+        },
+        events=[("one", "a", 1.0, 1.0), ("old", "rock", 5000.0, 1.0), ("x", "b", 3.0, 1.0)],
+    )
+    ranking = Ranking({"affinity_category_5d": 1.0, "newness": 0.3, "popularity_flat": 0.1})
+    slates = world.slates(spark, ranking, repeat=False, n=2)
+    # Nobody touched `born`, but it is new and of the category that the user cares for.
+    first = slates["one"][0]
+    assert first["item_id"] == "born" and first["source"] in ("new", "affinity")
+    assert {r["sentence"] for r in first["reasons"]} & {NEW, "jazz is 100% of your interest in "
+            "category, last on 2026-01-30."}  # fmt: skip
+    # However old, an only interest is all that there is to go by; it may have decayed to nothing.
+    assert len(slates["old"]) == 2
 
 
 def test_what_a_user_dislikes_is_not_recommended_even_where_repeats_are(spark):
@@ -152,47 +166,64 @@ def test_what_a_user_dislikes_is_not_recommended_even_where_repeats_are(spark):
             ("ann", "b", 1.0, -1.0),
             ("bob", "a", 5.0, 1.0),
         ],
-        popular=dict.fromkeys(SHELF, 1.0),
-        neighbours={("a", "c"): 1.0, ("b", "c"): 1.0},
+        models={("neighbours", "a", "c"): 1.0, ("neighbours", "b", "c"): 1.0},
     )
-    slates = world.slates(spark, Recommend(n=6), repeat=True)
-    assert [row["item_id"] for row in slates["ann"]] == list("cdef")
-    assert [row["item_id"] for row in slates["bob"]] == list("acbdef")
+    slates = world.slates(spark, BLEND, repeat=True, n=6)
+    assert sorted(row["item_id"] for row in slates["ann"]) == list("cdef")
+    assert sorted(row["item_id"] for row in slates["bob"]) == list("abcdef")
     # What was disliked is no reason either.
-    assert {r["source"] for row in slates["ann"] for r in row["reasons"]} == {"popularity"}
+    assert {r["item_id"] for row in slates["ann"] for r in row["reasons"]} == {None}
 
 
 def test_slates_do_not_hang_on_the_order_of_events_or_on_partitions(spark):
-    world, settings = random_world(7, users=20, events=300), Recommend(n=7)
-    expected = world.slates(spark, settings, True, TRAIN)
+    world = random_world(7, users=20, events=300)
+    expected = world.slates(spark, BLEND, True, n=7)
     before = spark.conf.get("spark.sql.shuffle.partitions")
     random.Random(0).shuffle(world.events)
     try:
         spark.conf.set("spark.sql.shuffle.partitions", "5")
         shuffled = world.event_frame(spark).repartition(3)
-        assert world.slates(spark, settings, True, TRAIN, shuffled) == expected
+        assert world.slates(spark, BLEND, True, shuffled, n=7) == expected
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", before)
 
 
-def test_popularity_alone_needs_no_models_and_fits_the_table(spark):
-    flat = Blend(history=0, neighbours=0, als=0, popularity=1)
-    world = SmallWorld(["ann"], SHELF, [("ann", "a", 1.0, 1.0)], popular={"c": 3.0, "b": 1.5})
-    rows = world.slates(spark, Recommend(n=3, blend=flat), repeat=False)["ann"]
-    assert [(row["item_id"], row["score"]) for row in rows] == [("c", 1.0), ("b", 0.5), ("d", 0.0)]
-    assert {(row["as_of"].timestamp(), row["model_version"]) for row in rows} == {
-        (AS_OF.timestamp(), "v1")
-    }
-    schema = spark.createDataFrame(rows, RECOMMENDATIONS.schema)
-    assert conform(RECOMMENDATIONS, schema).columns == list(rows[0].asDict())
+def test_a_place_kept_for_new_items_is_said_to_be_that(spark):
+    shelf = {**SHELF, "born": Item("Born", published=1.0)}
+    world = SmallWorld(["ann"], shelf, [("bob", item, 50.0, 1.0) for item in "abcdef"])
+    kept = Rerank(new_items=NewItems(places=1, within=4 * DAY))
+    ranking = Ranking({"popularity_flat": 1.0}, kept)
+    rows = world.slates(spark, ranking, repeat=True, n=3)["ann"]
+    assert [row["item_id"] for row in rows] == ["a", "b", "born"]
+    assert [r["sentence"] for r in rows[2]["reasons"]] == [PICKED_AS_NEW]
+    assert rows[2]["source"] == "new"
+
+
+def test_reranked_slates_fit_the_table_and_keep_to_their_limits(spark):
+    world = random_world(8)
+    spread = Rerank(method="mmr", strength=0.9, most_a_key=2)
+    rows = world.slates(spark, Ranking(BLEND.weights, spread), repeat=True, n=4)
+    for own in rows.values():
+        keys = [key for row in own for key in world.items[row["item_id"]].keys]
+        assert len(own) == 4 and all(keys.count(key) <= 2 for key in keys)
+    whole = spark.createDataFrame(
+        [row for own in rows.values() for row in own], RECOMMENDATIONS.schema
+    )
+    assert conform(RECOMMENDATIONS, whole).columns == list(rows["u0"][0].asDict())
 
 
 def test_without_items_or_users_there_are_no_slates(spark):
-    assert SmallWorld(["ann"], {}, []).slates(spark, Recommend(), repeat=False) == {}
-    assert SmallWorld([], SHELF, [("ann", "a", 1.0, 1.0)]).slates(spark, Recommend(), True) == {}
+    assert SmallWorld(["ann"], {}, []).slates(spark, BLEND, repeat=False) == {}
+    world = SmallWorld(["ann"], SHELF, [("ann", "a", 1.0, 1.0)])
+    world.users = []
+    assert world.slates(spark, BLEND, repeat=True) == {}
 
 
 def test_items_that_do_not_fit_into_memory_are_refused_by_the_name_of_the_key(spark):
-    world = SmallWorld(["ann"], {"a": ("x" * 40_000_000, True)}, [])
+    world = SmallWorld(["ann"], {"a": Item("x" * 40_000_000)}, [])
     with pytest.raises(RunError, match=r"recommend\.memory_mb is 16, but 1 items .* need 39 MB"):
-        world.slates(spark, Recommend(memory_mb=16), repeat=False)
+        world.slates(spark, BLEND, repeat=False, memory_mb=16)
+
+
+def test_weights_of_features_that_there_are_not_are_left_out() -> None:
+    assert np.array_equal(Ranking({"b": 2.0, "gone": 9.0}).over(("a", "b")), [0.0, 2.0])

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ebb.boxes.inputs import counted_events, versions
-from ebb.config import Blend
 from ebb.context import Night
 from ebb.evaluate.slates import evaluate_slates, labels_after
 from ebb.interests.counted import counted
-from ebb.models.popularity import popularity
 from ebb.recommend.eligible import items_at, users_to_score
-from ebb.recommend.slates import make_slates
+from ebb.recommend.features import Columns
+from ebb.recommend.half_lives import half_lives_for
+from ebb.recommend.prepare import prepare
+from ebb.recommend.slates import Ranking, make_slates
 from ebb.schema import EVALUATIONS, EVENTS, ITEMS, RECOMMENDATIONS, USERS
 from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
 from ebb.storage import stored
 from ebb.tables import Stamp
 
+# Plain popularity decays nothing, so that any span will do.
+_SPAN = timedelta(days=1)
 _SECTIONS = ("events", "items", "users", "recommend", "evaluate")
 
 
@@ -67,7 +70,7 @@ def _evaluate_slates(
 
     def judge(known: DataFrame, stamp: Stamp) -> StepRun:
         users = users_to_score(tables.read(USERS), known, before.as_of, config.recommend)
-        items = items_at(tables.read(ITEMS), known, before.as_of, config.recommend.block)
+        items = items_at(tables.read(ITEMS), known, before.as_of, config.recommend)
         eligible = items.where("eligible").count()
         had = None if judged.repeat else known.select("user_id", "item_id").distinct()
         then = counted(tables.read(EVENTS), config.events, end)
@@ -91,14 +94,10 @@ def _popularity_slates(
     night: Night, events: DataFrame, users: DataFrame, items: DataFrame, *, repeat: bool
 ) -> DataFrame:
     """What everybody would have been shown by plain popularity, under the same rules."""
-    alone = Blend(history=0, neighbours=0, als=0, popularity=1)
-    settings = night.config.recommend.model_copy(update={"blend": alone})
-    flat = popularity(events, night.as_of, None)
-    return make_slates(
-        *(events, users, items, flat, night.as_of, settings, night.config.train),
-        repeat=repeat,
-        model_version="none",
-    )
+    config = night.config
+    columns = Columns(half_lives_for(_SPAN, config.recommend.half_lives), (), repeat)
+    prepared = prepare(events, items, None, None, night.as_of, columns, config)
+    return make_slates(prepared, events, users, Ranking({"popularity_flat": 1.0}), "none")
 
 
 def _evaluation_rows(

@@ -41,8 +41,8 @@ def pair_weights(
     Returns
     -------
     DataFrame of user_id, item_id, one decayed sum of weights a half-life (may be below 0 after
-    dislikes), n (events with a weight above 0), last_ts (the latest of them, else null), disliked
-    (the weights add up to less than nothing, as they stand or under one of the half-lives).
+    dislikes), n (events with a weight above 0), days (distinct UTC days with one), last_ts (the
+    latest of them, else null), disliked (the weights add up to less than nothing, as they stand or under one of the half-lives).
     """
     took = F.col("weight") > 0
     sums = [F.sum(decayed_weight(as_of, h)).alias(name) for name, h in half_lives.items()]
@@ -53,6 +53,7 @@ def pair_weights(
         .agg(
             *sums,
             F.count_if(took).alias("n"),
+            F.size(F.collect_set(F.when(took, F.to_date("event_ts")))).alias("days"),
             F.max(F.when(took, F.col("event_ts"))).alias("last_ts"),
             reduce(Column.__or__, below).alias("disliked"),
         )

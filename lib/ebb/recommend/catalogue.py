@@ -1,39 +1,66 @@
-"""The item side of a slate: ids, titles, popularity, neighbours and factors, as mapped arrays.
+"""The item side of a slate: ids, titles, popularity, keys, item models and factors, as arrays.
 
-It is gathered on the driver (it grows with items and never with users or events, and is refused
-above `recommend.memory_mb`), written to one Arrow file, shipped by Spark to every executor, and
-mapped into memory there: the Python workers of a machine share one copy.
+`gather.py` writes it to one Arrow file, which Spark ships to every executor; here it is mapped
+into memory, so that the Python workers of a machine share one copy. Never runs a query.
 """
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
+import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
-from uuid import uuid4
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyspark import SparkContext, SparkFiles
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark import SparkFiles
 
-from ebb.errors import RunError
 from ebb.models.foldin import gram_matrix
 
-_MB = 2**20
-# A dict entry of a worker from item_id to place, beside the mapped arrays: id, int, slot.
-_BYTES_A_PLACE = 160
-# Beside that, factors of an item lie mapped in single and, for a block, in double precision.
-# A cell of (users, items) while a block is scored: total, one source, ordering, mask.
-_BYTES_A_CELL = 40
-# Measured: larger blocks leave the processor's caches and get slower, smaller ones don't gain.
-_LARGEST_BLOCK_CELLS = 2**20
+Doubles = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Booleans = npt.NDArray[np.bool_]
+# Under these keys the schema's metadata holds what isn't a column.
+KEY_TEXTS, HALF_LIVES = b"ebb keys", b"ebb half-lives"
+# Shares of the largest below this are all the same: old, or hardly ever taken.
+_LEAST = 1e-4
+_LEAST_AGE_DAYS = 1 / 24
+_MICROS_A_DAY = 86_400e6
+
+
+@dataclass(frozen=True)
+class Sparse:
+    """A list for each item: that of item j is entries[starts[j] : starts[j + 1]].
+
+    Attributes
+    ----------
+    starts : (m + 1,). entries : (k,) places of items, or numbers of keys. weights : (k,).
+    """
+
+    starts: Integers
+    entries: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float64]
+
+    def of(self, items: Integers) -> tuple[Integers, Integers]:
+        """Which of `items` (its position in them), and where in `entries`, one after the other."""
+        starts = self.starts[items]
+        lengths = self.starts[items + 1] - starts
+        before = np.cumsum(lengths) - lengths
+        which = np.repeat(np.arange(len(items)), lengths)
+        return which, np.arange(len(which)) + np.repeat(starts - before, lengths)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Item vectors of one model: (m, rank) float32, zeros where `is_known` is false."""
+
+    vectors: npt.NDArray[np.float32]
+    is_known: Booleans
+
+    @cached_property
+    def gram(self) -> Doubles:
+        return gram_matrix(self.vectors)
 
 
 @dataclass(frozen=True)
@@ -44,102 +71,73 @@ class Catalogue:
     ----------
     ids, titles : (m,) Arrow strings; the id where there is no title.
     eligible : (m,) may be recommended.
-    popularity : (m,) decayed popularity, at least 0.
-    neighbour_starts, neighbours, similarities : CSR; the neighbours of item j.
-    factors : (m, rank) float32, zeros where the model doesn't know the item; rank may be 0.
-    has_factors : (m,) the model knows the item.
+    popularity : (m, p) decayed popularity under each half-life, at least 0; flat comes last.
+    velocity : (m,) short-term over long-term popularity; above 0.
+    age_days : (m,) days since the item was published or first touched; NaN where neither is known.
+    models : item-to-item weights by model. factors : item vectors by model.
+    keys : of each facet, the keys of each item. key_texts : of each facet, its keys by number.
     """
 
     ids: pa.Array
     titles: pa.Array
-    eligible: npt.NDArray[np.bool_]
-    popularity: npt.NDArray[np.float64]
-    neighbour_starts: npt.NDArray[np.int64]
-    neighbours: npt.NDArray[np.int32]
-    similarities: npt.NDArray[np.float64]
-    factors: npt.NDArray[np.float32]
-    has_factors: npt.NDArray[np.bool_]
+    eligible: Booleans
+    popularity: Doubles
+    velocity: Doubles
+    age_days: Doubles
+    models: dict[str, Sparse]
+    factors: dict[str, Factors]
+    keys: dict[str, Sparse]
+    key_texts: dict[str, list[str]]
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @cached_property
-    def places(self) -> dict[str, int]:
-        """item_id to place."""
-        return {item: place for place, item in enumerate(self.ids.to_pylist())}
-
-    def users_a_block(self, memory_mb: int) -> int:
-        """How many users to score at once, so that their scores fit beside these arrays."""
-        arrays = 3 * self.factors.nbytes + 3 * self.similarities.nbytes // 2
-        own = len(self) * _BYTES_A_PLACE + arrays
-        cells = min((memory_mb * _MB - own) // _BYTES_A_CELL, _LARGEST_BLOCK_CELLS)
-        return max(1, cells // max(len(self), 1))
+    def item_features(self) -> Doubles:
+        """(m, p + 2) what is the same for everybody: popularity, velocity, newness."""
+        largest = self.popularity.max(axis=0, initial=0.0)
+        share = self.popularity / np.where(largest > 0, largest, 1.0)
+        oldest = np.nanmax(self.age_days, initial=_LEAST_AGE_DAYS)
+        age = np.maximum(np.nan_to_num(self.age_days, nan=oldest), _LEAST_AGE_DAYS)
+        return np.column_stack([np.log(_LEAST + share), np.log(self.velocity), -np.log(age)])
 
     @cached_property
-    def gram(self) -> npt.NDArray[np.float64]:
-        return gram_matrix(self.factors)
+    def eligible_places(self) -> Integers:
+        return np.flatnonzero(self.eligible)
 
+    @cached_property
+    def most_popular_first(self) -> Integers:
+        """Eligible places by popularity under the longest half-life that isn't flat, ties by id."""
+        column = max(0, self.popularity.shape[1] - 2)
+        places = self.eligible_places
+        return places[np.lexsort((places, -self.popularity[places, column]))]
 
-def gather(
-    items: DataFrame,
-    popular: DataFrame,
-    neighbours: DataFrame | None,
-    item_factors: DataFrame | None,
-    memory_mb: int,
-) -> pa.Table:
-    """Bring the item side to the driver.
+    @cached_property
+    def newest_first(self) -> Integers:
+        """Eligible places by age, youngest first, ties by id; those of no known age last."""
+        places = self.eligible_places
+        return places[np.lexsort((places, np.nan_to_num(self.age_days[places], nan=np.inf)))]
 
-    Parameters
-    ----------
-    items : item_id, title, eligible (`ebb.recommend.eligible.items_at`).
-    popular : item_id, score. neighbours : item_id, neighbour_id, similarity.
-    item_factors : item_id, factors. What these say of items that `items` lacks is left out.
+    def of_key(self, facet: str, key: int) -> tuple[Integers, Integers]:
+        """Eligible places with a key: the most popular first, and the newest first."""
+        starts, popular, newest = self._by_key[facet]
+        own = slice(starts[key], starts[key + 1])
+        return popular[own], newest[own]
 
-    Returns
-    -------
-    One row an item, in the order of item_id: id, title, eligible, popularity, neighbours,
-    similarities, factors, has_factors.
-
-    Raises
-    ------
-    RunError
-        When the arrays and one user's scores would take more than `memory_mb`. Found by
-        counting, before anything is gathered.
-    """
-    # Counted and then gathered: kept in between, since it may come from a scan of all events.
-    kept = items.select("item_id", "title", "eligible").persist()
-    try:
-        _check_memory(kept, neighbours, item_factors, memory_mb)
-        known = kept.toArrow().sort_by("item_id")
-    finally:
-        kept.unpersist()
-    ids = known.column("item_id").combine_chunks().cast(pa.large_string())
-    columns = {
-        "id": ids,
-        "title": pc.coalesce(known.column("title").combine_chunks().cast(pa.large_string()), ids),
-        "eligible": known.column("eligible").combine_chunks(),
-        "popularity": _popularity(popular, ids),
-        **_neighbours(neighbours, ids),
-        **_factors(item_factors, ids),
-    }
-    return pa.table(columns)
-
-
-def ship(context: SparkContext, table: pa.Table) -> str:
-    """Write a gathered catalogue and have Spark bring it to each executor; returns its name.
-
-    The name is new every time, so that two nights in one session can't meet. The driver's copy
-    serves executors that start later, so it stays until the driver ends.
-    """
-    name = f"ebb-items-{uuid4().hex}.arrow"
-    folder = tempfile.mkdtemp(prefix="ebb-items-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = Path(folder) / name
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        # One record batch: each column lies in one piece and can be mapped as it is.
-        writer.write_batch(table.combine_chunks().to_batches()[0] if len(table) else _empty(table))
-    context.addFile(str(path))
-    return name
+    @cached_property
+    def _by_key(self) -> dict[str, tuple[Integers, Integers, Integers]]:
+        """Of each facet: where the items of each key start, in two orders."""
+        found = {}
+        for facet, keys in self.keys.items():
+            numbers = np.arange(len(self.key_texts[facet]) + 1)
+            lists = []
+            for order in (self.most_popular_first, self.newest_first):
+                which, at = keys.of(order)
+                by_key = np.argsort(keys.entries[at], kind="stable")
+                lists.append(order[which[by_key]])
+                starts = np.searchsorted(keys.entries[at][by_key], numbers)
+            found[facet] = (starts, lists[0], lists[1])
+        return found
 
 
 @lru_cache(maxsize=2)
@@ -150,112 +148,47 @@ def load(name: str) -> Catalogue:
 
 def open_catalogue(path: str) -> Catalogue:
     """Map a catalogue's file into memory without copying it."""
-    batch = pa.ipc.open_file(pa.memory_map(path)).get_batch(0)
-    return as_catalogue(batch)
+    return as_catalogue(pa.ipc.open_file(pa.memory_map(path)).get_batch(0))
 
 
 def as_catalogue(batch: pa.RecordBatch) -> Catalogue:
     """See a gathered catalogue as arrays."""
-    neighbours, factors = batch.column("neighbours"), batch.column("factors")
+    names = batch.schema.names
+    texts = json.loads(batch.schema.metadata[KEY_TEXTS])
     return Catalogue(
         ids=batch.column("id"),
         titles=batch.column("title"),
         eligible=batch.column("eligible").to_numpy(zero_copy_only=False),
-        popularity=batch.column("popularity").to_numpy(),
-        neighbour_starts=neighbours.offsets.to_numpy(),
-        neighbours=neighbours.values.to_numpy(),
-        similarities=batch.column("similarities").values.to_numpy(),
-        factors=factors.values.to_numpy().reshape(len(batch), factors.type.list_size),
-        has_factors=batch.column("has_factors").to_numpy(zero_copy_only=False),
+        popularity=_matrix(batch, "popularity"),
+        velocity=batch.column("velocity").to_numpy(),
+        age_days=batch.column("age_days").to_numpy(zero_copy_only=False),
+        models={n.partition(":")[2]: _sparse(batch, n) for n in names if n.startswith("entries:")},
+        factors={
+            n.partition(":")[2]: Factors(
+                _matrix(batch, n),
+                batch.column(f"has_{n}").to_numpy(zero_copy_only=False),
+            )
+            for n in names
+            if n.startswith("factors:")
+        },
+        keys={n.partition(":")[2]: _sparse(batch, n) for n in names if n.startswith("keys:")},
+        key_texts=texts,
     )
 
 
-def _popularity(popular: DataFrame, ids: pa.Array) -> pa.Array:
-    table = popular.select("item_id", F.col("score").cast("double").alias("score")).toArrow()
-    place, known = _places(table.column("item_id"), ids)
-    scores = np.zeros(len(ids))
-    scores[place] = np.maximum(table.column("score").to_numpy()[known], 0.0)
-    return pa.array(scores)
+def _matrix(batch: pa.RecordBatch, name: str) -> npt.NDArray[Any]:
+    column = batch.column(name)
+    matrix: npt.NDArray[Any] = column.values.to_numpy().reshape(len(batch), column.type.list_size)
+    return matrix
 
 
-def _neighbours(neighbours: DataFrame | None, ids: pa.Array) -> dict[str, pa.Array]:
-    """CSR by the item whose neighbours they are; each row's neighbours by place."""
-    item = np.zeros(0, dtype=np.int64)
-    other, similarity = item, np.zeros(0)
-    if neighbours is not None:
-        table = neighbours.select("item_id", "neighbour_id", "similarity").toArrow()
-        table = table.filter(
-            pc.and_(
-                pc.is_in(table.column("item_id").cast(pa.large_string()), value_set=ids),
-                pc.is_in(table.column("neighbour_id").cast(pa.large_string()), value_set=ids),
-            )
-        )
-        item, _ = _places(table.column("item_id"), ids)
-        other, _ = _places(table.column("neighbour_id"), ids)
-        similarity = table.column("similarity").to_numpy()
-    order = np.lexsort((other, item))
-    starts = pa.array(np.searchsorted(item[order], np.arange(len(ids) + 1)).astype(np.int64))
-    lists = pa.LargeListArray.from_arrays
-    return {
-        "neighbours": lists(starts, pa.array(other[order].astype(np.int32))),
-        "similarities": lists(starts, pa.array(similarity[order])),
-    }
-
-
-def _factors(item_factors: DataFrame | None, ids: pa.Array) -> dict[str, pa.Array]:
-    has_factors = np.zeros(len(ids), dtype=bool)
-    # Without a model a column of zeros: nothing has factors, so nothing looks at it.
-    factors = np.zeros((len(ids), 1), dtype=np.float32)
-    table = item_factors.select("item_id", "factors").toArrow() if item_factors else None
-    if table:
-        vectors = table.column("factors").combine_chunks()
-        place, known = _places(table.column("item_id"), ids)
-        factors = np.zeros((len(ids), len(vectors[0])), dtype=np.float32)
-        factors[place] = vectors.flatten().to_numpy().reshape(len(vectors), -1)[known]
-        has_factors[place] = True
-    flat = pa.array(factors.reshape(-1))
-    return {
-        "factors": pa.FixedSizeListArray.from_arrays(flat, factors.shape[1]),
-        "has_factors": pa.array(has_factors),
-    }
-
-
-def _places(
-    column: pa.ChunkedArray, ids: pa.Array
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Places of the ids that the catalogue holds, and which rows those are."""
-    places = pc.index_in(column.cast(pa.large_string()), value_set=ids)
-    known = places.is_valid().to_numpy()
-    return places.drop_null().to_numpy().astype(np.int64), known
-
-
-def _empty(table: pa.Table) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([], schema=table.schema)
-
-
-def _check_memory(
-    items: DataFrame,
-    neighbours: DataFrame | None,
-    item_factors: DataFrame | None,
-    memory_mb: int,
-) -> None:
-    """Count first, gather then: a driver that is out of memory can't say why."""
-    id_bytes, title_bytes = F.octet_length("item_id"), F.octet_length("title")
-    text = F.sum(id_bytes * 2 + F.coalesce(title_bytes, id_bytes))
-    row = items.agg(F.count("*").alias("items"), text.alias("text")).first()
-    count = row["items"] if row else 0
-    pairs = neighbours.count() if neighbours is not None else 0
-    rank = 0
-    if item_factors is not None:
-        vector = item_factors.select(F.size("factors").alias("rank")).first()
-        rank = vector["rank"] if vector else 0
-    text_bytes = (row["text"] if row else 0) or 0
-    arrays = text_bytes + count * (_BYTES_A_PLACE + 26 + 12 * rank) + pairs * 12
-    needed = -(-(arrays + count * _BYTES_A_CELL) // _MB)
-    if needed > memory_mb:
-        raise RunError(
-            f"recommend.memory_mb is {memory_mb}, but {count} items with {pairs} neighbours and "
-            f"factors of rank {rank} need {needed} MB in each task; set recommend.memory_mb to "
-            f"at least {needed} (and see that executors have it), or lower "
-            "recommend.neighbours.neighbours or train.rank"
-        )
+def _sparse(batch: pa.RecordBatch, name: str) -> Sparse:
+    lists = batch.column(name)
+    entries = lists.values.to_numpy()
+    if name.startswith("keys:"):
+        starts = lists.offsets.to_numpy()
+        lengths = np.diff(starts)
+        # An item's mass is split evenly over its keys.
+        return Sparse(starts, entries, np.repeat(1.0 / np.maximum(lengths, 1), lengths))
+    weights = batch.column(name.replace("entries:", "weights:")).values.to_numpy()
+    return Sparse(lists.offsets.to_numpy(), entries, weights)

@@ -5,41 +5,44 @@ Only looks strictly before `as_of`. Never writes a table.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from ebb.config import Recommend
+from ebb.recommend.settings import Recommend
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # The last stretch of the events, on which taking again is measured: a tenth of their span.
 _STRETCH_SHARE = 0.1
 _LONGEST_STRETCH = timedelta(days=30)
-_VERSION = ("title", "categories", "published_at", "available", "valid_to")
+_VERSION = (
+    "title", "categories", "tags", "attributes", "published_at", "available", "valid_to",
+)  # fmt: skip
 
 
 def items_at(
-    items: DataFrame, events: DataFrame, as_of: datetime, block: Sequence[str] = ()
+    items: DataFrame, events: DataFrame, as_of: datetime, settings: Recommend
 ) -> DataFrame:
     """Every item known at `as_of`, and whether it may be recommended.
 
     An item may be if its version valid just before `as_of` says that it is available and it was
     published, or touched, by then; so may an item that was touched and has no version. What
-    `block` (`recommend.block`) names may not.
+    `recommend.block` names may not, nor what `recommend.allow` (where given) doesn't name, nor
+    what was published, or first touched, longer than `recommend.max_age` ago.
 
     Parameters
     ----------
     items : versions, columns of the table `items`.
-    events : item_id; all strictly before `as_of`.
+    events : item_id, event_ts; all strictly before `as_of`.
 
     Returns
     -------
-    DataFrame of item_id, title, categories, eligible: one row an item. Of an item that may not
-    be recommended the title is still wanted, since it may be cited as a reason.
+    DataFrame of item_id, title, categories, tags, attributes, published_at, eligible: one row an
+    item. Of an item that may not be recommended the title is still wanted, since it may be cited
+    as a reason.
     """
     versions = (
         items.where(F.col("valid_from") < F.lit(as_of))
@@ -48,24 +51,32 @@ def items_at(
     )
     touched = (
         events.where(F.col("item_id").isNotNull())
-        .select("item_id", F.lit(True).alias("touched"))
-        .distinct()
+        .groupBy("item_id")
+        .agg(F.min("event_ts").alias("first_ts"))
     )
     known = versions.join(touched, on="item_id", how="full")
     return known.select(
         "item_id",
-        "version.title",
-        "version.categories",
-        (_may_be_shown(as_of) & ~F.col("item_id").isin(list(block))).alias("eligible"),
+        *(F.col(f"version.{name}") for name in _VERSION[:5]),
+        (_may_be_shown(as_of) & _is_wanted(as_of, settings)).alias("eligible"),
     )
 
 
-def eligible_items(
-    items: DataFrame, events: DataFrame, as_of: datetime, block: Sequence[str] = ()
-) -> DataFrame:
-    """The rows of `items_at` that may be recommended: item_id, title, categories."""
-    known = items_at(items, events, as_of, block)
-    return known.where("eligible").select("item_id", "title", "categories")
+def _is_wanted(as_of: datetime, settings: Recommend) -> Column:
+    """By the lists and the age that the configuration asks for."""
+    wanted = ~F.col("item_id").isin(list(settings.block))
+    if settings.allow is not None:
+        wanted = wanted & F.col("item_id").isin(list(settings.allow))
+    if settings.max_age is not None:
+        since = F.least(F.col("version.published_at"), F.col("first_ts"))
+        is_young = since >= F.lit(as_of - settings.max_age)
+        wanted = wanted & F.coalesce(is_young, F.lit(False))
+    return wanted
+
+
+def eligible_items(known: DataFrame) -> DataFrame:
+    """The rows of `items_at` that may be recommended: item_id, categories."""
+    return known.where("eligible").select("item_id", "categories")
 
 
 def users_to_score(
@@ -151,7 +162,7 @@ def _taken_again(taken: DataFrame, start: datetime) -> float | None:
 
 def _may_be_shown(as_of: datetime) -> Column:
     version = F.col("version")
-    is_touched = F.coalesce("touched", F.lit(False))
+    is_touched = F.col("first_ts").isNotNull()
     holds = version["valid_to"].isNull() | (version["valid_to"] >= F.lit(as_of))
     published_at = version["published_at"]
     is_out = published_at.isNull() | (published_at < F.lit(as_of)) | is_touched

@@ -7,14 +7,19 @@ from datetime import datetime
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from ebb.config import HotList, Recommend
+from ebb.config import HotList
 from ebb.models.popularity import popularity
+from ebb.recommend.catalogue import as_catalogue
+from ebb.recommend.gather import one_batch
+from ebb.recommend.prepare import Prepared
+from ebb.recommend.scoring import score_block
+from ebb.recommend.slates import Ranking, slate_of, stranger
 
 DEFAULT_SCOPE = "default"
 
 
 def hot_list(
-    events: DataFrame, eligible: DataFrame, as_of: datetime, settings: HotList, recommend: Recommend
+    events: DataFrame, eligible: DataFrame, as_of: datetime, settings: HotList
 ) -> DataFrame:
     """The most popular items that may be recommended, by scope.
 
@@ -24,8 +29,6 @@ def hot_list(
     eligible : item_id, categories (`eligible_items`).
     settings : scopes ``all`` and ``category:NAME`` hold the `hot_list.n` hottest under
         `hot_list.half_life`, only such as have a score above 0.
-    recommend : scope ``default`` holds exactly `recommend.n` items, where so many may be
-        recommended, under `recommend.popularity.half_life`: what slates start from.
 
     Returns
     -------
@@ -39,12 +42,28 @@ def hot_list(
     by_category = names.where(F.col("name").isNotNull()).withColumn(
         "scope", F.concat(F.lit("category:"), F.col("name"))
     )
-    default = _scored(eligible, popularity(events, as_of, recommend.popularity.half_life))
-    return (
-        _first(everything, settings.n)
-        .unionByName(_first(by_category, settings.n))
-        .unionByName(_first(default.withColumn("scope", F.lit(DEFAULT_SCOPE)), recommend.n))
-    )
+    return _first(everything, settings.n).unionByName(_first(by_category, settings.n))
+
+
+def default_slate(prepared: Prepared, ranking: Ranking) -> DataFrame:
+    """The slate of somebody of whom nothing is known, under scope ``default``.
+
+    Made on the driver, from the catalogue alone, as everybody's slate is.
+
+    Returns
+    -------
+    DataFrame of scope, rank, item_id, score, n (0: it isn't a count of events).
+    """
+    catalogue = as_catalogue(one_batch(prepared.table))
+    plan = prepared.plan
+    (one,) = score_block(catalogue, plan, [stranger(plan.columns.half_lives)])
+    entries = slate_of(catalogue, plan, ranking, one)
+    rows = [
+        (DEFAULT_SCOPE, rank, catalogue.ids[entry.item].as_py(), entry.score, 0)
+        for rank, entry in enumerate(entries, start=1)
+    ]
+    schema = "scope string, rank int, item_id string, score double, n long"
+    return prepared.places.sparkSession.createDataFrame(rows, schema).coalesce(1)
 
 
 def _scored(eligible: DataFrame, popular: DataFrame) -> DataFrame:

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from ebb.recommend.hot_list import DEFAULT_SCOPE
-from ebb.recommend.reasons import COLD, FILLER
+from ebb.recommend.reasons import COLD
 from ebb.schema import HOT_LIST, REASON, RECOMMENDATIONS
 from ebb.tables import Tables
 
@@ -61,11 +61,10 @@ def _asked(tables: Tables, user_ids: Sequence[str] | DataFrame) -> DataFrame:
 
 
 def _reason() -> Column:
-    said = F.when(F.col("score") > 0, F.lit(COLD)).otherwise(F.lit(FILLER))
-    return F.struct(
-        F.lit("popularity").alias("source"),
-        F.lit(None).cast("string").alias("item_id"),
-        F.lit(None).cast("timestamp").alias("last_ts"),
-        F.col("score").alias("contribution"),
-        said.alias("sentence"),
-    )
+    given = {
+        "source": F.lit("popularity"),
+        "contribution": F.col("score"),
+        "sentence": F.lit(COLD),
+    }
+    fields = [given.get(f.name, F.lit(None).cast(f.dataType)).alias(f.name) for f in REASON]
+    return F.struct(*fields)

@@ -1,8 +1,9 @@
 """Why an item is in a slate, as a support person would say it.
 
-A score is a sum of parts: one for each source and, but for popularity, for each item of the
-user's past that the source leaned on. Reasons are its largest parts. They cite nothing but items
-that the user took before as_of and that added to the score. Never imports Spark.
+A score is a sum over features, and each feature belongs to a source. A source speaks for an item
+by what its features add to the score beyond what they add to the user's usual candidate. It cites
+the items of the user's past, or the interest, that it leaned on most; nothing is cited that wasn't
+there before as_of. Never imports Spark.
 """
 
 from __future__ import annotations
@@ -13,24 +14,28 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from ebb.models.foldin import contributions
-from ebb.recommend.catalogue import Catalogue
-from ebb.recommend.histories import Doubles, History, Integers
-from ebb.recommend.scoring import (
-    ALS,
-    HISTORY,
-    NEIGHBOURS,
-    NOTHING,
-    POPULARITY,
-    Blending,
-    neighbour_entries,
+from ebb.recommend.catalogue import Catalogue, Doubles, Integers
+from ebb.recommend.features import (
+    FACTOR_MODELS,
+    ITEM_MODELS,
+    SOURCES,
+    Feature,
+    led_feature,
+    source_of,
 )
+from ebb.recommend.half_lives import name_of
+from ebb.recommend.scoring import Candidates, Plan
 from ebb.rounding import significant_array
 
 MOST_REASONS = 3
 COLD = "We don't know you yet: this is popular now."
 POPULAR = "Popular now with everyone."
+RISING = "More and more people take this."
+NEW = "New here."
 FILLER = "Nothing speaks for it yet: it fills up your list."
+PICKED_AS_NEW = "New here: a place of your list is kept for new things."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_OF_EVERYBODY = {"popularity": POPULAR, "rising": RISING, "new": NEW}
 
 
 @dataclass(frozen=True)
@@ -39,124 +44,183 @@ class Reason:
 
     Attributes
     ----------
-    source : place in `SOURCES`.
-    entry : the entry of the user's history that it cites; None for popularity.
-    contribution : what it adds to the score, in 6 significant digits.
+    source : one of `SOURCES`.
+    entry : the entry of the user's past that it cites, or None.
+    facet, key, share : the interest that it cites, or None.
+    last_ts : when the user last took what it cites, microseconds since 1970, or None.
+    contribution : what the source adds to the score (a log-odds), in 6 significant digits.
     """
 
-    source: int
-    entry: int | None
+    source: str
     contribution: float
+    sentence: str
+    entry: int | None = None
+    facet: str | None = None
+    key: str | None = None
+    share: float | None = None
+    last_ts: int | None = None
 
 
 def explain(
-    catalogue: Catalogue,
-    user: History,
-    blending: Blending,
-    scales: Doubles,
-    vector: Doubles,
-    slate: Integers,
-) -> tuple[Integers, list[list[Reason]]]:
-    """Each slate item's main source and its reasons.
+    catalogue: Catalogue, plan: Plan, one: Candidates, weights: Doubles, chosen: Integers
+) -> list[list[Reason]]:
+    """The reasons of each item of a slate: at most 3, those of the main source first.
 
     Parameters
     ----------
-    scales, vector : (4,) and (rank,), the user's row of `Scores`.
-    slate : (k,) places of the items.
+    weights : (f,) of the features. chosen : (k,) rows of the user's candidates.
 
     Returns
     -------
-    sources : (k,) the source with the largest part, ties in the order of `SOURCES`; popularity
-        where the score is 0.
-    reasons : at most 3 an item: those of the main source first, then of the next, each with its
-        largest parts first, ties in the order of `SOURCES` and of item_id; a past item is cited
-        once.
+    Of each item at least one. Ties in the order of `SOURCES`; a past item is cited once.
     """
-    parts = _parts(catalogue, user, blending, scales, slate)
-    sums = np.zeros((len(slate), 4))
-    sums[:, [HISTORY, NEIGHBOURS]] = parts[[HISTORY, NEIGHBOURS]].sum(axis=2).T
-    # Negative parts count here: a source gives what it adds up to.
-    als = scales[ALS] * (catalogue.factors[slate].astype(np.float64) @ vector)
-    sums[:, ALS] = np.where(als < NOTHING * blending.weights[ALS], 0.0, als)
-    sums[:, POPULARITY] = scales[POPULARITY] * catalogue.popularity[slate]
-    sums = significant_array(np.maximum(sums, 0.0))
-    sources = np.where(sums.any(axis=1), sums.argmax(axis=1), POPULARITY)
-    rounded = significant_array(np.maximum(parts, 0.0))
-    # Stable: equal parts stay in the order of item_id.
-    largest = np.argsort(-rounded, axis=2, kind="stable")[:, :, :MOST_REASONS]
-    values = np.take_along_axis(rounded, largest, axis=2)
-    reasons = [
-        _strongest(sums[row], largest[:, row].tolist(), values[:, row].tolist())
-        for row in range(len(slate))
-    ]
-    return sources, reasons
+    features = plan.columns.features
+    usual = one.features.mean(axis=0)
+    parts = weights * (one.features[chosen] - usual)
+    spoken = _by_source(parts, features)
+    cited = _Cited(catalogue, plan, one, weights, chosen)
+    return [_reasons(spoken[row], cited, row) for row in range(len(chosen))]
 
 
-def sentence(catalogue: Catalogue, user: History, reason: Reason, is_filler: bool = False) -> str:
-    """Say a reason aloud."""
-    if reason.entry is None:
-        if is_filler:
-            return FILLER
-        return POPULAR if user.n.any() else COLD
-    title = catalogue.titles[user.items[reason.entry]].as_py()
-    day = date_of(int(user.last_ts[reason.entry]))
-    if reason.source == HISTORY:
-        n = int(user.n[reason.entry])
-        return f"You took it {n} times, last on {day}." if n > 1 else f"You took it on {day}."
-    if reason.source == NEIGHBOURS:
-        return f"People who took {title} also take this; you took {title} on {day}."
-    return f"People of your taste take this; you took {title} on {day}."
+def _by_source(parts: Doubles, features: tuple[Feature, ...]) -> Doubles:
+    """(k, sources) what each source adds, in 6 significant digits."""
+    belongs = np.array([[f.source == source for source in SOURCES] for f in features], dtype=float)
+    return significant_array(parts @ belongs)
+
+
+def _reasons(spoken: Doubles, cited: _Cited, row: int) -> list[Reason]:
+    order = np.argsort(-spoken, kind="stable")
+    found: list[Reason] = []
+    entries: set[int] = set()
+    for source in order:
+        value = float(spoken[source])
+        if value <= 0.0 or len(found) == MOST_REASONS:
+            break
+        reason = cited.by(SOURCES[source], row, value, entries)
+        if reason is not None:
+            found.append(reason)
+            if reason.entry is not None:
+                entries.add(reason.entry)
+    return found or [cited.by_everybody(row, max(0.0, float(spoken[order[0]])))]
+
+
+class _Cited:
+    """What each source leaned on, for each item of a slate."""
+
+    def __init__(
+        self, catalogue: Catalogue, plan: Plan, one: Candidates, weights: Doubles, chosen: Integers
+    ) -> None:
+        self._catalogue, self._plan, self._one = catalogue, plan, one
+        self._items = one.items[chosen]
+        self._weights = dict(zip(plan.columns.names, weights, strict=True))
+        self._is_known = bool((one.past.n > 0).any())
+        self._profile_names = [name_of(h) for h in plan.columns.half_lives.profile]
+        self._parts: dict[str, Doubles] = {}
+
+    def by(self, source: str, row: int, value: float, taken: set[int]) -> Reason | None:
+        """The reason of a source, or None where it has nothing to cite that isn't `taken`."""
+        if source in _OF_EVERYBODY:
+            return self._of_everybody(source, row, value)
+        if source == "affinity":
+            return self._affinity(row, value)
+        if source == "history":
+            return self._history(row, value)
+        if source not in self._parts:
+            self._parts[source] = self._led(source) if source != "als" else self._als()
+        parts = self._parts[source][row]
+        entry = next((int(e) for e in np.argsort(-parts, kind="stable")
+                      if parts[e] > 0 and int(e) not in taken), None)  # fmt: skip
+        return None if entry is None else self._past(source, entry, value)
+
+    def by_everybody(self, row: int, value: float) -> Reason:
+        """For an item that no source speaks for."""
+        is_taken = self._catalogue.popularity[self._items[row]].any()
+        if is_taken:
+            return Reason("popularity", value, POPULAR if self._is_known else COLD)
+        return Reason("popularity", value, FILLER)
+
+    def _of_everybody(self, source: str, row: int, value: float) -> Reason:
+        if source == "popularity":
+            return self.by_everybody(row, value)
+        return Reason(source, value, _OF_EVERYBODY[source])
+
+    def _history(self, row: int, value: float) -> Reason | None:
+        past = self._one.past
+        place = int(np.searchsorted(past.items, self._items[row]))
+        if place == len(past.items) or past.items[place] != self._items[row] or not past.n[place]:
+            return None
+        n, last_ts = int(past.n[place]), int(past.last_ts[place])
+        often = f"{n} times, last on" if n > 1 else "on"
+        said = f"You took it {often} {date_of(last_ts)}."
+        return Reason("history", value, said, entry=place, last_ts=last_ts)
+
+    def _past(self, source: str, entry: int, value: float) -> Reason:
+        past = self._one.past
+        title = self._catalogue.titles[int(past.items[entry])].as_py()
+        last_ts = int(past.last_ts[entry])
+        who = "People of your taste take this" if source == "als" else (
+            f"People who took {title} also take this")  # fmt: skip
+        said = f"{who}; you took {title} on {date_of(last_ts)}."
+        return Reason(source, value, said, entry=entry, last_ts=last_ts)
+
+    def _affinity(self, row: int, value: float) -> Reason | None:
+        best: tuple[float, str, int] | None = None
+        column = max(0, len(self._plan.columns.half_lives.profile) - 2)
+        for facet, taste in self._one.tastes.items():
+            _, at = self._catalogue.keys[facet].of(self._items[row : row + 1])
+            own = self._catalogue.keys[facet].entries[at]
+            for place in np.flatnonzero(np.isin(taste.keys, own)).tolist():
+                share = float(taste.shares[place, column])
+                if share > 0 and (best is None or share > best[0]):
+                    best = (share, facet, place)
+        if best is None:
+            return None
+        share, facet, place = best
+        taste = self._one.tastes[facet]
+        key = self._catalogue.key_texts[facet][int(taste.keys[place])]
+        last_ts = int(taste.last_ts[place])
+        said = f"{key} is {share:.0%} of your interest in {facet}, last on {date_of(last_ts)}."
+        share = float(f"{share:.6g}")
+        return Reason("affinity", value, said, None, facet, key, share, last_ts)
+
+    def _led(self, source: str) -> Doubles:
+        """(k, entries) how much each entry of the past adds to what the source says."""
+        one = self._one
+        parts = np.zeros((len(self._items), len(one.past.items)))
+        row_of = np.full(len(self._catalogue), -1)
+        row_of[self._items] = np.arange(len(self._items))
+        for model in (m for m in ITEM_MODELS if source_of(m) == source):
+            led = one.led[model]
+            at = np.flatnonzero(row_of[led.other] >= 0)
+            # Each half-life's scores are taken relative to their best, as the features are.
+            best = np.maximum(led.scores.max(axis=0, initial=0.0), 1e-300)
+            weights = np.array(
+                [self._weights[led_feature(model, name)] for name in self._profile_names]
+            )
+            spoken = one.profile[led.entry[at]] @ (np.maximum(weights, 0.0) / best)
+            np.add.at(parts, (row_of[led.other[at]], led.entry[at]), led.strength[at] * spoken)
+        return significant_array(parts)
+
+    def _als(self) -> Doubles:
+        parts = np.zeros((len(self._items), len(self._one.past.items)))
+        for model in FACTOR_MODELS:
+            vector, factors = self._one.vectors[model], self._catalogue.factors[model]
+            weight = max(0.0, self._weights[model])
+            if weight == 0.0 or not len(vector.entries):
+                continue
+            own = contributions(
+                factors.vectors,
+                self._one.past.items[vector.entries],
+                vector.ratings,
+                factors.gram,
+                self._plan.alpha,
+                self._plan.regularization,
+                self._items,
+            )
+            parts[:, vector.entries] += weight * own
+        return significant_array(parts)
 
 
 def date_of(micros: int) -> str:
-    """The UTC day of an instant given in microseconds since 1970."""
-    return (_EPOCH + timedelta(microseconds=micros)).date().isoformat()
-
-
-def _parts(
-    catalogue: Catalogue, user: History, blending: Blending, scales: Doubles, slate: Integers
-) -> Doubles:
-    """(3, k, entries) for history, neighbours, als: what each past item adds to each score."""
-    parts = np.zeros((POPULARITY, len(slate), len(user.items)))
-    if scales[HISTORY] > 0.0:
-        row, entry = np.nonzero(slate[:, None] == user.items[None, :])
-        parts[HISTORY, row, entry] = np.maximum(user.history[entry], 0.0) * scales[HISTORY]
-    if scales[NEIGHBOURS] > 0.0:
-        row_of = np.full(len(catalogue), -1)
-        row_of[slate] = np.arange(len(slate))
-        entries, items, strength = neighbour_entries(catalogue, user)
-        in_slate = row_of[items] >= 0
-        at = (row_of[items[in_slate]], entries[in_slate])
-        np.add.at(parts[NEIGHBOURS], at, strength[in_slate] * scales[NEIGHBOURS])
-    if scales[ALS] > 0.0:
-        entries = blending.learned(catalogue, user)
-        parts[ALS][:, entries] = scales[ALS] * contributions(
-            catalogue.factors,
-            user.items[entries],
-            user.confidence[entries],
-            catalogue.gram,
-            blending.alpha,
-            blending.regularization,
-            slate,
-        )
-    return parts
-
-
-def _strongest(sums: Doubles, entries: list[list[int]], values: list[list[float]]) -> list[Reason]:
-    """The largest parts of one item's score, from each source's largest."""
-    found = [
-        Reason(source, entry, contribution)
-        for source in (HISTORY, NEIGHBOURS, ALS)
-        # A source that adds nothing up can't be a reason, whatever its parts.
-        if sums[source] > 0.0
-        for entry, contribution in zip(entries[source], values[source], strict=True)
-        if contribution > 0.0
-    ]
-    if sums[POPULARITY] > 0.0:
-        found.append(Reason(POPULARITY, None, float(sums[POPULARITY])))
-    # The source that gave most speaks first, as `source` says; within one, the largest part.
-    found.sort(key=lambda r: (-sums[r.source], r.source, -r.contribution, r.entry or 0))
-    chosen: dict[int | None, Reason] = {}
-    for reason in found:
-        chosen.setdefault(reason.entry, reason)
-    return list(chosen.values())[:MOST_REASONS] or [Reason(POPULARITY, None, 0.0)]
+    """The UTC day of an instant, e.g. 2026-02-23."""
+    return f"{_EPOCH + timedelta(microseconds=micros):%Y-%m-%d}"

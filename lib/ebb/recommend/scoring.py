@@ -1,163 +1,268 @@
-"""Blended scores of a block of users over all items, in numpy.
+"""Candidates of each user, and what every source says of them: the features. Pure numpy.
 
-score(u, i) = sum over sources of blend_s * scaled_s(u, i), where scaled_s is the source's raw
-score over its highest among the items that may be recommended to u, so at most 1. Raw scores:
-
-- history (where repeats are allowed): max(0, sum of weight * 2^(-age / history_half_life)) over
-  u's own events on i;
-- neighbours: sum over u's items j of sim(j, i) * w_uj, w_uj > 0 the sum of weight * 2^(-age /
-  profile_half_life), sim(j, i) where i is among the nearest of j;
-- als: y_i'x_u, x_u folded in from u's decayed confidences; below a millionth of u's highest
-  (negatives among them) it counts as 0, since there it is what the rounding of sums left over;
-- popularity: the decayed popularity of i.
-
-What u disliked, what may not be recommended, and (unless repeats are allowed) whatever u touched
-are left out before anything is scaled. Sources beside history learn only from what u took and
-didn't dislike: from the latest 1,000 items of it. Never imports Spark.
+For each user of a block, the sources nominate items; what may not be recommended to the user is
+left out before anything is chosen; each candidate left gets all features. A strategy is a weight
+for each feature; an item's score is its part of the softmax of the weighted sums over the user's
+candidates. Never imports Spark.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
-import numpy.typing as npt
 
-from ebb.models.foldin import fold_in
-from ebb.recommend.catalogue import Catalogue
-from ebb.recommend.histories import Doubles, History, Integers
+from ebb.recommend.catalogue import Booleans, Catalogue, Doubles, Integers
+from ebb.recommend.features import FACTOR_MODELS, ITEM_MODELS, Columns
+from ebb.recommend.leads import (
+    PROFILE_LIMIT,
+    Led,
+    Taste,
+    best_of,
+    folded_in,
+    led_on,
+    nominated_by_taste,
+    taste_of,
+)
+from ebb.recommend.pasts import CONFIDENCE, Past, sums_of
+from ebb.recommend.topn import top_of_product
 
-SOURCES = ("history", "neighbours", "als", "popularity")
-HISTORY, NEIGHBOURS, ALS, POPULARITY = range(4)
-PROFILE_LIMIT = 1000
-NOTHING = 1e-6
-# Below this a highest score has decayed to nothing, and one over it is no number any more.
-_TINIEST = 1e-300
+_DAY = timedelta(days=1)
+_MICROS_A_DAY = 86_400e6
+# What a source says of an item, over what it says of its best, is told apart down to this.
+_LEAST_SHARE = 0.01
+# A history of less than this part of a usual event is none; one of unknown age is this old.
+_LEAST_EVENTS, _NEVER_DAYS, _LEAST_DAYS = 0.01, 1000.0, 0.05
+_NEWEST = 20
+_TILE = 1 << 16
 
 
 @dataclass(frozen=True)
-class Blending:
-    """What scoring needs of the configuration.
+class Plan:
+    """What scoring needs beside the catalogue.
 
     Attributes
     ----------
-    weights : blend weight of each of `SOURCES`.
-    repeat : items that the user touched may be recommended.
-    floor, alpha, regularization : of the fit, `train.*`.
+    n : items of a slate.
+    as_of : microseconds since 1970.
+    candidates : items that each source nominates.
+    mean_weight : of an event; what histories are measured in.
+    alpha, regularization, floor : of the factor models' fit, `train.als`.
     """
 
-    weights: tuple[float, float, float, float]
-    repeat: bool
-    floor: float
+    columns: Columns
+    n: int
+    as_of: int
+    candidates: int
+    mean_weight: float
     alpha: float
     regularization: float
-
-    def learned(self, catalogue: Catalogue, user: History) -> Integers:
-        """Entries of a history that the fold-in takes: those that the fit would have taken."""
-        known = np.where(catalogue.has_factors[user.items], user.confidence, 0.0)
-        return user.profile_entries(known, self.floor, PROFILE_LIMIT)
+    floor: float
 
 
 @dataclass(frozen=True)
-class Scores:
-    """A scored block.
+class Vector:
+    """A user under a factor model: the vector, and the entries of the past it was solved from."""
+
+    values: Doubles
+    entries: Integers
+    ratings: Doubles
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """One user's candidates and what is known of them.
 
     Attributes
     ----------
-    total : (users, items) blended score, -inf where the item is left out for the user.
-    scales : (users, 4) what turns a raw score of a source into its part of `total`:
-        blend_s / highest; 0 where the source says nothing.
-    vectors : (users, rank) folded-in user vectors.
+    items : (c,) places, ascending. features : (c, f) in the order of `Columns.names`.
+    profile : (k, p) how much each entry of the past speaks under each half-life of the profile.
+    led, vectors, tastes : by model and facet; what the features were made of, for the reasons.
     """
 
-    total: Doubles
-    scales: Doubles
-    vectors: Doubles
+    past: Past
+    items: Integers
+    features: Doubles
+    profile: Doubles
+    led: dict[str, Led]
+    vectors: dict[str, Vector]
+    tastes: dict[str, Taste]
 
 
-def score_block(catalogue: Catalogue, users: Sequence[History], blending: Blending) -> Scores:
-    """Score every item for every user of a block.
+def score_block(catalogue: Catalogue, plan: Plan, pasts: Sequence[Past]) -> Iterator[Candidates]:
+    """The candidates of each user of a block, with their features.
 
-    Returns
-    -------
-    Scores; a user's row is the same whatever other users are in the block, but for the last bits
-    of the matrix product, which rounding takes away.
+    A user's rows are the same whatever other users are in the block.
     """
-    excluded = _excluded(catalogue, users, blending.repeat)
-    total = np.zeros(excluded.shape)
-    scales = np.zeros((len(users), len(SOURCES)))
-    vectors = np.zeros((len(users), catalogue.factors.shape[1]))
-    raw = np.empty(excluded.shape)
-    for source, weight in enumerate(blending.weights):
-        if weight == 0.0 or (source == HISTORY and not blending.repeat):
-            continue
-        if source == ALS:
-            vectors = _vectors(catalogue, users, blending)
-        _fill(raw, source, catalogue, users, vectors)
-        np.copyto(raw, 0.0, where=excluded)
-        highest = raw.max(axis=1, initial=0.0)
-        if source == ALS:
-            np.copyto(raw, 0.0, where=raw < highest[:, None] * NOTHING)
-        said = highest > _TINIEST
-        scales[said, source] = weight / highest[said]
-        raw *= scales[:, source, None]
-        total += raw
-    np.copyto(total, -np.inf, where=excluded)
-    return Scores(total, scales, vectors)
+    barred = [_barred(past, plan.columns.repeat) for past in pasts]
+    vectors = [_vectors(catalogue, plan, past) for past in pasts]
+    nominees = _nominated_by_factors(catalogue, plan, vectors, barred)
+    everybodys = nominated_to_all(catalogue, plan.candidates)
+    for past, own_vectors, own_barred, by_factors in zip(
+        pasts, vectors, barred, nominees, strict=True
+    ):
+        yield _candidates(catalogue, plan, past, own_vectors, own_barred, [by_factors, everybodys])
 
 
-def neighbour_entries(
-    catalogue: Catalogue, user: History
-) -> tuple[Integers, npt.NDArray[np.int32], Doubles]:
-    """Where the user's past meets neighbours: (entry of the history, item, sim * weight)."""
-    entries = user.profile_entries(user.profile, 0.0, PROFILE_LIMIT)
-    starts = catalogue.neighbour_starts[user.items[entries]]
-    lengths = catalogue.neighbour_starts[user.items[entries] + 1] - starts
-    before = np.cumsum(lengths) - lengths
-    rows = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
-    strength = catalogue.similarities[rows] * np.repeat(user.profile[entries], lengths)
-    return np.repeat(entries, lengths), catalogue.neighbours[rows], strength
+def nominated_to_all(catalogue: Catalogue, limit: int) -> Integers:
+    """Places that popularity, velocity and newness nominate, whoever the user is."""
+    places = catalogue.eligible_places
+    found = [catalogue.newest_first[:_NEWEST]]
+    for column in (*catalogue.popularity.T, catalogue.velocity):
+        found.append(best_of(places, column[places], limit))
+    return np.unique(np.concatenate(found))
 
 
-def _excluded(
-    catalogue: Catalogue, users: Sequence[History], repeat: bool
-) -> npt.NDArray[np.bool_]:
-    excluded = np.tile(~catalogue.eligible, (len(users), 1))
-    for row, user in enumerate(users):
-        excluded[row, user.items[user.disliked] if repeat else user.items] = True
-    return excluded
+def softmax(values: Doubles) -> Doubles:
+    """e^x over the sum of it."""
+    raised = np.exp(values - values.max(initial=-np.inf))
+    parts: Doubles = raised / raised.sum()
+    return parts
 
 
-def _fill(
-    raw: Doubles, source: int, catalogue: Catalogue, users: Sequence[History], vectors: Doubles
-) -> None:
-    """Write one source's raw scores of all users over all items into `raw`."""
-    if source == POPULARITY:
-        raw[:] = catalogue.popularity
-    elif source == ALS:
-        # In double precision: single precision would leave noise where scores are rounded.
-        np.matmul(vectors, catalogue.factors.T.astype(np.float64), out=raw)
-    elif source == HISTORY:
-        raw[:] = 0.0
-        for row, user in enumerate(users):
-            raw[row, user.items] = np.maximum(user.history, 0.0)
-    else:
-        for row, user in enumerate(users):
-            _, items, strength = neighbour_entries(catalogue, user)
-            raw[row] = np.bincount(items, weights=strength, minlength=len(catalogue))
+def _barred(past: Past, repeat: bool) -> Integers:
+    """Places that may not be recommended to the user."""
+    return past.items[past.disliked] if repeat else past.items
 
 
-def _vectors(catalogue: Catalogue, users: Sequence[History], blending: Blending) -> Doubles:
-    vectors = np.zeros((len(users), catalogue.factors.shape[1]))
-    for row, user in enumerate(users):
-        entries = blending.learned(catalogue, user)
-        vectors[row] = fold_in(
-            catalogue.factors,
-            user.items[entries],
-            user.confidence[entries],
-            catalogue.gram,
-            blending.alpha,
-            blending.regularization,
+def _candidates(
+    catalogue: Catalogue,
+    plan: Plan,
+    past: Past,
+    vectors: dict[str, Vector],
+    barred: Integers,
+    nominees: list[Integers],
+) -> Candidates:
+    columns = plan.columns
+    open_to = catalogue.eligible.copy()
+    open_to[barred] = False
+    entries = past.latest_taken(PROFILE_LIMIT)
+    profile = _profile(plan, past, entries)
+    led = {
+        name: led_on(catalogue.models[name], past, entries, profile, columns.repeat)
+        for name in ITEM_MODELS
+    }
+    tastes = {
+        facet: taste_of(catalogue.keys[facet], past, entries, profile) for facet in columns.facets
+    }
+    nominees = [
+        *nominees,
+        *(
+            best_of(one.items, scores, plan.candidates)
+            for one in led.values()
+            for scores in np.where(open_to[one.items], one.scores.T, 0.0)
+        ),
+        *(nominated_by_taste(catalogue, facet, taste) for facet, taste in tastes.items()),
+        past.items if columns.repeat else past.items[:0],
+    ]
+    items = np.unique(np.concatenate(nominees))
+    items = items[open_to[items]]
+    if len(items) < plan.n:
+        items = _filled_up(catalogue, items, open_to, plan.n)
+    features = [
+        catalogue.item_features[items],
+        *(_relative(led[name].at(items)) for name in ITEM_MODELS),
+        *(
+            _relative(catalogue.factors[name].vectors[items] @ vectors[name].values[:, None])
+            for name in FACTOR_MODELS
+        ),
+        *(_relative(taste.at(catalogue.keys[facet], items)) for facet, taste in tastes.items()),
+    ]
+    if columns.repeat:
+        features.append(_own_history(plan, past, items))
+    return Candidates(past, items, np.column_stack(features), profile, led, vectors, tastes)
+
+
+def _filled_up(catalogue: Catalogue, items: Integers, open_to: Booleans, n: int) -> Integers:
+    """`n` places where so many may be recommended: the most popular ones join in."""
+    others = catalogue.most_popular_first
+    others = others[open_to[others] & ~np.isin(others, items)]
+    return np.sort(np.concatenate([items, others[: n - len(items)]]))
+
+
+def _profile(plan: Plan, past: Past, entries: Integers) -> Doubles:
+    """(k, p) how much each entry of the past speaks: 2^(-age / half_life) of its latest take, 1
+    for flat; 0 for those that aren't among `entries`."""
+    lives = plan.columns.half_lives.profile
+    age = (plan.as_of - past.last_ts[entries]) / _MICROS_A_DAY
+    spoken = np.zeros((len(past.items), len(lives)))
+    for column, life in enumerate(lives):
+        spoken[entries, column] = 1.0 if life is None else np.exp2(-age / (life / _DAY))
+    return spoken
+
+
+def _relative(values: Doubles) -> Doubles:
+    """log of what a source says, over what it says of its best among the candidates."""
+    best = values.max(axis=0, initial=0.0)
+    share = np.maximum(values, 0.0) / np.where(best > 0, best, 1.0)
+    return np.log(_LEAST_SHARE + share)
+
+
+def _own_history(plan: Plan, past: Past, items: Integers) -> Doubles:
+    """(c, h + 4) the decayed sums of the user's own events, how long ago the last one was, whether
+    there was one, on how many days, on more than one."""
+    names = list(sums_of(plan.columns.half_lives))
+    width = names.index(CONFIDENCE)
+    sums, recency = np.zeros((len(items), width)), np.full(len(items), _NEVER_DAYS)
+    days = np.zeros(len(items))
+    if len(past.items):
+        place = np.minimum(np.searchsorted(past.items, items), len(past.items) - 1)
+        is_own = (past.items[place] == items) & (past.n[place] > 0)
+        own = place[is_own]
+        sums[is_own] = np.maximum(past.sums[own, :width], 0.0) / plan.mean_weight
+        recency[is_own] = (plan.as_of - past.last_ts[own]) / _MICROS_A_DAY + _LEAST_DAYS
+        days[is_own] = past.days[own]
+    return np.column_stack(
+        [
+            np.log(_LEAST_EVENTS + sums),
+            -np.log(recency),
+            days > 0,
+            np.log(np.maximum(days, 1.0)),
+            days > 1,
+        ]
+    )
+
+
+# --------------------------------------------------------------------------- factors
+def _vectors(catalogue: Catalogue, plan: Plan, past: Past) -> dict[str, Vector]:
+    names = list(sums_of(plan.columns.half_lives))
+    columns = {"als": CONFIDENCE, "als_flat": names[names.index(CONFIDENCE) - 1]}
+    found = {}
+    for name in FACTOR_MODELS:
+        ratings = past.sums[:, names.index(columns[name])]
+        values, entries = folded_in(
+            *(catalogue.factors[name], past, ratings),
+            *(plan.alpha, plan.regularization, plan.floor),
         )
-    return vectors
+        found[name] = Vector(values, entries, ratings[entries])
+    return found
+
+
+def _nominated_by_factors(
+    catalogue: Catalogue, plan: Plan, vectors: list[dict[str, Vector]], barred: list[Integers]
+) -> list[Integers]:
+    """Of each user, the best items under each factor model."""
+    starts = np.concatenate(([0], np.cumsum([len(own) for own in barred])))
+    places = np.concatenate(barred) if barred else np.zeros(0, dtype=np.int64)
+    found: list[list[Integers]] = [[] for _ in vectors]
+    for name in FACTOR_MODELS:
+        factors = catalogue.factors[name]
+        if not factors.is_known.any():
+            continue
+        allowed: Booleans = catalogue.eligible & factors.is_known
+        matrix = np.stack([own[name].values for own in vectors]).astype(np.float32)
+        best, scores = top_of_product(
+            matrix,
+            factors.vectors,
+            plan.candidates,
+            allowed=allowed,
+            seen_starts=starts,
+            seen_places=places,
+            tile=_TILE,
+        )
+        for user, (own, values) in enumerate(zip(best, scores, strict=True)):
+            found[user].append(own[values > 0])
+    empty = np.zeros(0, dtype=np.int64)
+    return [np.concatenate([empty, *own]) for own in found]

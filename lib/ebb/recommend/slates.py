@@ -1,29 +1,31 @@
-"""Every user's slate: the top N of the blended scores, with reasons, in one pass over users.
+"""Everybody's slates, in one pass over users in Arrow batches.
 
-Users go through Arrow batches, a block at a time, against the mapped catalogue: no table of
-(user, item) pairs is ever made and nothing is shuffled after scoring. One user costs the same
-arithmetic on any number of threads, executors or partitions, so slates don't hang on them.
-Spark gives each Python worker `spark.task.cpus` BLAS threads (1 unless set otherwise).
+Each user's rows lie together (`pasts.past_rows`); a block of users is scored at once, re-ranked and
+explained, so that no pair of user and item is ever shuffled, and memory hangs on the configuration
+alone. Two runs give the same rows, whatever the number of threads, executors or partitions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from ebb.config import Recommend, Train
-from ebb.recommend.catalogue import Catalogue, gather, load, ship
-from ebb.recommend.histories import History, history_rows, read_histories
-from ebb.recommend.reasons import explain, sentence
-from ebb.recommend.scoring import SOURCES, Blending, score_block
-from ebb.recommend.selection import top_n
+from ebb.recommend.catalogue import Catalogue, Doubles, Integers, load
+from ebb.recommend.half_lives import HalfLives
+from ebb.recommend.pasts import Past, past_rows, read_blocks
+from ebb.recommend.prepare import Prepared
+from ebb.recommend.reasons import PICKED_AS_NEW, Reason, explain
+from ebb.recommend.rerank import Pool, reranked
+from ebb.recommend.scoring import Candidates, Plan, score_block, softmax
+from ebb.recommend.settings import Rerank
 from ebb.rounding import significant_array
 from ebb.schema import REASON
 
@@ -41,6 +43,9 @@ _ARROW_REASON = pa.struct(
     [
         ("source", pa.string()),
         ("item_id", pa.string()),
+        ("facet", pa.string()),
+        ("key", pa.string()),
+        ("share", pa.float64()),
         ("last_ts", pa.timestamp("us", tz="UTC")),
         ("contribution", pa.float64()),
         ("sentence", pa.string()),
@@ -56,149 +61,161 @@ _ARROW = pa.schema(
         ("reasons", pa.list_(_ARROW_REASON)),
     ]
 )
-# Pairs of a block of users: bounds what a run of people with long histories takes.
-_MOST_PAIRS = 1_000_000
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Pass:
-    """What a worker needs to know: the shipped catalogue's name and the settings."""
+class Ranking:
+    """By what slates are ranked.
 
-    catalogue: str
-    blending: Blending
-    n: int
-    memory_mb: int
+    Attributes
+    ----------
+    weights : of features, by name; others weigh 0.
+    """
+
+    weights: Mapping[str, float]
+    rerank: Rerank = field(default_factory=Rerank)
+
+    def over(self, names: tuple[str, ...]) -> Doubles:
+        return np.array([self.weights.get(name, 0.0) for name in names])
 
 
 def make_slates(
-    events: DataFrame,
-    users: DataFrame,
-    items: DataFrame,
-    popular: DataFrame,
-    as_of: datetime,
-    recommend: Recommend,
-    train: Train,
-    *,
-    repeat: bool,
-    neighbours: DataFrame | None = None,
-    item_factors: DataFrame | None = None,
-    model_version: str | None = None,
+    prepared: Prepared, events: DataFrame, users: DataFrame, ranking: Ranking, version: str
 ) -> DataFrame:
-    """Each user's `recommend.n` best items, fewer only where fewer may be recommended to them.
+    """Each user's n best items, fewer only where fewer may be recommended to them.
 
     Parameters
     ----------
-    events : user_id, item_id, event_ts, weight; all strictly before `as_of`.
-    users : user_id, distinct (`users_to_score`).
-    items : item_id, title, eligible (`items_at`); holds every item of `events`.
-    popular : item_id, score (`ebb.models.popularity`); with a half-life, or flat for a baseline.
-    repeat : items that the user touched before may be recommended (`repeat_allowed`).
-    neighbours : item_id, neighbour_id, similarity. item_factors : item_id, factors; both None
-        where there is no such model.
+    events : user_id, item_id, event_ts, weight; all strictly before the as_of.
+    users : user_id, distinct (`eligible.users_to_score`).
+    version : of the models; goes into every row.
 
     Returns
     -------
-    DataFrame with the columns of the table `recommendations`. Lazy, but for the items' side,
-    which is gathered on the driver and shipped here.
-
-    Raises
-    ------
-    RunError
-        When the items' side doesn't fit into `recommend.memory_mb`.
+    DataFrame with the columns of the table `recommendations`. Lazy.
     """
-    spark = events.sparkSession
-    blend = recommend.blend
-    table = gather(items, popular, neighbours, item_factors, recommend.memory_mb)
-    plan = Pass(
-        catalogue=ship(spark.sparkContext, table),
-        blending=Blending(
-            weights=(blend.history, blend.neighbours, blend.als, blend.popularity),
-            repeat=repeat,
-            floor=train.floor,
-            alpha=train.alpha,
-            regularization=train.regularization,
-        ),
-        n=recommend.n,
-        memory_mb=recommend.memory_mb,
-    )
-    rows = history_rows(events, users, as_of, recommend, train)
-    slates = rows.mapInArrow(partial(slate_batches, plan), _SCHEMA)
-    version = F.lit(model_version).cast("string").alias("model_version")
-    return slates.select(F.lit(as_of).alias("as_of"), *_SCHEMA.names, version)
+    half_lives = prepared.plan.columns.half_lives
+    rows = past_rows(events, users, prepared.places, prepared.as_of, half_lives)
+    slates = rows.mapInArrow(partial(slate_batches, prepared.name, prepared.plan, ranking), _SCHEMA)
+    as_of, own = F.lit(prepared.as_of).alias("as_of"), F.lit(version).alias("model_version")
+    return slates.select(as_of, *_SCHEMA.names, own)
 
 
-def slate_batches(plan: Pass, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Score one partition of `history_rows`, a block of users at a time; runs on executors."""
-    catalogue = load(plan.catalogue)
-    for block in _blocks(read_histories(batches, catalogue.places), catalogue, plan.memory_mb):
-        yield slate_block(catalogue, block, plan.blending, plan.n)
+def slate_batches(
+    name: str, plan: Plan, ranking: Ranking, batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Score one partition of `past_rows`, a block of users at a time; runs on executors."""
+    catalogue = load(name)
+    for block in read_blocks(batches):
+        rows = _Rows()
+        for one in score_block(catalogue, plan, block):
+            rows.add(one.past, slate_of(catalogue, plan, ranking, one))
+        yield rows.batch(catalogue)
 
 
-def slate_block(
-    catalogue: Catalogue, users: list[History], blending: Blending, n: int
-) -> pa.RecordBatch:
-    """The slates of a block of users as rows of user_id, rank, item_id, score, source, reasons."""
-    scores = score_block(catalogue, users, blending)
-    rows = _Rows()
-    for user, total, scales, vector in zip(
-        users, scores.total, scores.scales, scores.vectors, strict=True
-    ):
-        slate = top_n(total, n)
-        rounded = significant_array(total[slate])
-        sources, reasons = explain(catalogue, user, blending, scales, vector, slate)
-        rows.users += [user.user_id] * len(slate)
-        rows.ranks += range(1, len(slate) + 1)
-        rows.items += slate.tolist()
-        rows.scores += rounded.tolist()
-        rows.sources += [SOURCES[source] for source in sources]
-        for score, because in zip(rounded, reasons, strict=True):
-            rows.offsets.append(rows.offsets[-1] + len(because))
-            for reason in because:
-                entry = reason.entry
-                cites = entry is not None
-                rows.reason_sources.append(SOURCES[reason.source])
-                rows.reason_items.append(int(user.items[entry]) if cites else None)
-                rows.reason_times.append(int(user.last_ts[entry]) if cites else None)
-                rows.contributions.append(reason.contribution)
-                rows.sentences.append(sentence(catalogue, user, reason, is_filler=score == 0.0))
-    return rows.batch(catalogue)
+def stranger(half_lives: HalfLives) -> Past:
+    """Somebody of whom nothing is known: whose slate is everybody's default."""
+    empty = np.zeros(0, dtype=np.int64)
+    sums = np.zeros((0, len(half_lives.history) + 1))
+    return Past("", empty, sums, empty, empty, empty, np.zeros(0, dtype=bool), empty)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One item of a slate: its place, its score, and why it is there."""
+
+    item: int
+    score: float
+    reasons: list[Reason]
+
+
+def slate_of(catalogue: Catalogue, plan: Plan, ranking: Ranking, one: Candidates) -> list[Entry]:
+    """The slate of a user from their candidates."""
+    if not len(one.items):
+        return []
+    weights = ranking.over(plan.columns.names)
+    chances = significant_array(softmax(one.features @ weights))
+    best = np.lexsort((one.items, -chances))
+    settings = ranking.rerank
+    wants_new = settings.new_items is not None
+    size = max(plan.n, settings.pool if settings.method != "none" or settings.most_a_key else 0)
+    pool = best if wants_new else best[:size]
+    scores = one.features[pool] @ weights
+    chosen = pool[reranked(_pool(catalogue, one, pool, scores, settings), plan.n, settings)]
+    reasons = explain(catalogue, plan, one, weights, chosen)
+    by_score = set(best[: plan.n].tolist())
+    entries = []
+    for row, because in zip(chosen.tolist(), reasons, strict=True):
+        if wants_new and row not in by_score and settings.method == "none":
+            because = [Reason("new", 0.0, PICKED_AS_NEW)]
+        entries.append(Entry(int(one.items[row]), float(chances[row]), because))
+    return entries
+
+
+def _pool(
+    catalogue: Catalogue, one: Candidates, pool: Integers, scores: Doubles, settings: Rerank
+) -> Pool:
+    items = one.items[pool]
+    is_new = np.zeros(len(items), dtype=bool)
+    if settings.new_items is not None:
+        is_new = catalogue.age_days[items] <= settings.new_items.within / _DAY
+    keys, taste = catalogue.keys.get(settings.facet), one.tastes.get(settings.facet)
+    if keys is None or taste is None:
+        return Pool(scores, np.zeros((len(items), 0)), np.zeros(0), is_new)
+    which, at = keys.of(items)
+    numbers = np.union1d(keys.entries[at], taste.keys)
+    mass, shares = np.zeros((len(items), len(numbers))), np.zeros(len(numbers))
+    mass[which, np.searchsorted(numbers, keys.entries[at])] = keys.weights[at]
+    shares[np.searchsorted(numbers, taste.keys)] = taste.shares[
+        :, max(0, taste.shares.shape[1] - 2)
+    ]
+    return Pool(scores, mass, shares, is_new)
 
 
 class _Rows:
     """Columns of an output batch while they grow."""
 
     def __init__(self) -> None:
-        self.users: list[str] = []
-        self.ranks: list[int] = []
-        self.items: list[int] = []
-        self.scores: list[float] = []
-        self.sources: list[str] = []
-        self.offsets: list[int] = [0]
-        self.reason_sources: list[str] = []
-        self.reason_items: list[int | None] = []
-        self.reason_times: list[int | None] = []
-        self.contributions: list[float] = []
-        self.sentences: list[str] = []
+        self._users: list[str] = []
+        self._ranks: list[int] = []
+        self._entries: list[Entry] = []
+        self._cited: list[int | None] = []
+
+    def add(self, past: Past, slate: list[Entry]) -> None:
+        self._users += [past.user_id] * len(slate)
+        self._ranks += range(1, len(slate) + 1)
+        self._entries += slate
+        for entry in slate:
+            self._cited += [
+                None if reason.entry is None else int(past.items[reason.entry])
+                for reason in entry.reasons
+            ]
 
     def batch(self, catalogue: Catalogue) -> pa.RecordBatch:
+        said = [reason for entry in self._entries for reason in entry.reasons]
+        offsets = np.concatenate(([0], np.cumsum([len(e.reasons) for e in self._entries])))
         reasons = pa.StructArray.from_arrays(
             [
-                pa.array(self.reason_sources, pa.string()),
-                _ids(catalogue, self.reason_items),
-                pa.array(self.reason_times, pa.timestamp("us", tz="UTC")),
-                pa.array(self.contributions, pa.float64()),
-                pa.array(self.sentences, pa.string()),
+                pa.array([reason.source for reason in said], pa.string()),
+                _ids(catalogue, self._cited),
+                pa.array([reason.facet for reason in said], pa.string()),
+                pa.array([reason.key for reason in said], pa.string()),
+                pa.array([reason.share for reason in said], pa.float64()),
+                pa.array([reason.last_ts for reason in said], pa.timestamp("us", tz="UTC")),
+                pa.array([reason.contribution for reason in said], pa.float64()),
+                pa.array([reason.sentence for reason in said], pa.string()),
             ],
             fields=list(_ARROW_REASON),
         )
         return pa.RecordBatch.from_arrays(
             [
-                pa.array(self.users, pa.string()),
-                pa.array(self.ranks, pa.int32()),
-                _ids(catalogue, self.items),
-                pa.array(self.scores, pa.float64()),
-                pa.array(self.sources, pa.string()),
-                pa.ListArray.from_arrays(pa.array(self.offsets, pa.int32()), reasons),
+                pa.array(self._users, pa.string()),
+                pa.array(self._ranks, pa.int32()),
+                _ids(catalogue, [entry.item for entry in self._entries]),
+                pa.array([entry.score for entry in self._entries], pa.float64()),
+                pa.array([entry.reasons[0].source for entry in self._entries], pa.string()),
+                pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), reasons),
             ],
             schema=_ARROW,
         )
@@ -206,20 +223,3 @@ class _Rows:
 
 def _ids(catalogue: Catalogue, places: list[int] | list[int | None]) -> pa.Array:
     return catalogue.ids.take(pa.array(places, pa.int64())).cast(pa.string())
-
-
-def _blocks(
-    users: Iterable[History], catalogue: Catalogue, memory_mb: int
-) -> Iterator[list[History]]:
-    """Group users so that a block's scores fit into memory."""
-    size = catalogue.users_a_block(memory_mb)
-    block: list[History] = []
-    pairs = 0
-    for user in users:
-        block.append(user)
-        pairs += len(user.items)
-        if len(block) >= size or pairs >= _MOST_PAIRS:
-            yield block
-            block, pairs = [], 0
-    if block:
-        yield block

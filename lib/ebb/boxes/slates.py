@@ -1,0 +1,99 @@
+"""The boxes that write everybody's slates, and the hot list."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ebb.boxes.choose import SECTIONS, Decision
+from ebb.boxes.inputs import counted_events, made_by, versions
+from ebb.context import Night
+from ebb.recommend.eligible import eligible_items, items_at, users_to_score
+from ebb.recommend.hot_list import default_slate, hot_list
+from ebb.recommend.prepare import Prepared, prepare
+from ebb.recommend.slates import Ranking, make_slates
+from ebb.schema import (
+    EVENTS,
+    HOT_LIST,
+    ITEM_FACTORS,
+    ITEM_WEIGHTS,
+    ITEMS,
+    MODELS,
+    RECOMMENDATIONS,
+    USERS,
+)
+from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
+from ebb.storage import stored
+from ebb.tables import Stamp
+
+_RECOMMEND = (*SECTIONS, "users")
+_HOT_LIST = (*SECTIONS, "hot_list")
+
+
+def recommend(night: Night, log: RunLog, decision: Decision) -> Outcome:
+    """Write the slates of everybody known at the night's as_of."""
+    tables, settings = night.tables, night.config.recommend
+    inputs = versions(night, EVENTS, ITEMS, USERS)
+    inputs |= {"models": made_by(night, MODELS, "train").version, "choices": decision.version}
+
+    def work(stamp: Stamp) -> StepRun:
+        with stored(counted_events(night)) as events:
+            return slates_of(events, stamp)
+
+    def slates_of(events: DataFrame, stamp: Stamp) -> StepRun:
+        version = tables.read_slice(MODELS, night.as_of).agg(F.max("version")).first()
+        slates = make_slates(
+            prepared(night, events, decision),
+            events,
+            users_to_score(tables.read(USERS), events, night.as_of, settings),
+            Ranking(decision.weights, settings.rerank),
+            (version[0] if version else None) or "none",
+        )
+        facts = {
+            **stamp.facts,
+            "repeat": decision.columns.repeat,
+            "strategy": decision.strategy,
+            "weights": dict(decision.weights),
+        }
+        commit = tables.write_slice(RECOMMENDATIONS, slates, replace(stamp, facts=facts))
+        remark = f"{commit.rows_written:,} rows by {decision.strategy}"
+        return StepRun({"recommendations": commit.rows_written}, remark)
+
+    stamp = stamp_for(night, "recommend", _RECOMMEND, inputs)
+    return run_step(night, log, RECOMMENDATIONS, stamp, work, published=True)
+
+
+def prepared(night: Night, events: DataFrame, decision: Decision) -> Prepared:
+    """The item side of the night, from its tables."""
+    tables, config = night.tables, night.config
+    items = items_at(tables.read(ITEMS), events, night.as_of, config.recommend)
+    return prepare(
+        events,
+        items,
+        tables.read_slice(ITEM_WEIGHTS, night.as_of).drop("as_of"),
+        tables.read_slice(ITEM_FACTORS, night.as_of).drop("as_of"),
+        night.as_of,
+        decision.columns,
+        config,
+    )
+
+
+def write_hot_list(night: Night, log: RunLog, decision: Decision) -> Outcome:
+    """Write what is popular, and the slate of somebody unknown."""
+    tables, config = night.tables, night.config
+
+    def work(stamp: Stamp) -> StepRun:
+        with stored(counted_events(night)) as events:
+            items = items_at(tables.read(ITEMS), events, night.as_of, config.recommend)
+            hot = hot_list(events, eligible_items(items), night.as_of, config.hot_list)
+            side = prepare(events, items, None, None, night.as_of, decision.columns, config)
+            default = default_slate(side, Ranking(decision.weights, config.recommend.rerank))
+            listed = hot.unionByName(default).withColumn("as_of", F.lit(night.as_of))
+            commit = tables.write_slice(HOT_LIST, listed, stamp)
+        return StepRun({"hot list": commit.rows_written}, f"{commit.rows_written:,} rows")
+
+    inputs = {**versions(night, EVENTS, ITEMS), "choices": decision.version}
+    stamp = stamp_for(night, "hot list", _HOT_LIST, inputs)
+    return run_step(night, log, HOT_LIST, stamp, work, published=True)

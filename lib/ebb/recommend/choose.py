@@ -1,0 +1,144 @@
+"""Which strategy to rank by: chosen on label windows before as_of, and recorded with its scores.
+
+Every family of features (one source, with decay or without) is tried alone, each under its best
+half-life, and the blend of all. The blend is judged on each window by weights fitted on earlier
+windows alone; the highest mean NDCG over the windows so judged wins. What serves is then fitted on
+all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ebb.evaluate.metrics import ideal_gain
+from ebb.recommend.blend import fit_blend, score_by
+from ebb.recommend.catalogue import Doubles, Integers
+from ebb.recommend.features import Feature
+from ebb.recommend.views import View
+from ebb.rounding import significant_array
+
+BLEND = "blend"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A strategy that was tried: its weights, and its mean NDCG over so many users of windows.
+
+    Without a window to try it on there is no NDCG.
+    """
+
+    strategy: str
+    weights: Mapping[str, float]
+    ndcg: float | None
+    users: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to rank by.
+
+    Attributes
+    ----------
+    chosen : the strategy. tried : all, the best first.
+    """
+
+    chosen: Tried
+    tried: tuple[Tried, ...]
+
+    def of(self, strategy: str) -> Tried | None:
+        return next((one for one in self.tried if one.strategy == strategy), None)
+
+
+def choose(
+    views: Sequence[View], features: Sequence[Feature], n: int, penalty: float
+) -> Choice | None:
+    """Try every strategy; None where nobody took anything in any window.
+
+    Parameters
+    ----------
+    views : one a label window, the latest first.
+    """
+    views = [view for view in views if view.users]
+    if not views:
+        return None
+    judged = _judged(views)
+    users = sum(len(view.users) for view, _ in judged)
+    tried = []
+    for family in dict.fromkeys(f.family for f in features if f.family):
+        names = [f.name for f in features if f.family == family]
+        scored = [(_mean_ndcg([v for v, _ in judged], {name: 1.0}, n), name) for name in names]
+        # Of equally good ones the first, which has the shortest half-life.
+        best, name = max(scored, key=lambda one: (one[0], -names.index(one[1])))
+        tried.append(Tried(family, {name: 1.0}, best, users))
+    blend = fit_blend(views, penalty)
+    if blend is not None:
+        tried.append(Tried(BLEND, blend.weights, _held_out(judged, n, penalty), users))
+    tried.sort(key=lambda one: (-(one.ndcg or 0.0), one.strategy != BLEND, one.strategy))
+    return Choice(tried[0], tuple(tried))
+
+
+def _judged(views: list[View]) -> list[tuple[View, list[View]]]:
+    """Each window that can be judged, with the earlier ones to fit on.
+
+    Of a single window, each half of the users (every other one) is judged by the other half.
+    """
+    if len(views) == 1:
+        halves = [_some_users(views[0], first) for first in (0, 1)]
+        return [(halves[0], [halves[1]]), (halves[1], [halves[0]])]
+    return [(view, views[place + 1 :]) for place, view in enumerate(views[:-1])]
+
+
+def _held_out(judged: list[tuple[View, list[View]]], n: int, penalty: float) -> float:
+    """Mean NDCG of blends on windows that they weren't fitted on."""
+    total = 0.0
+    for view, earlier in judged:
+        blend = fit_blend(earlier, penalty)
+        if blend is not None:
+            total += float(ndcg(view, blend.score(view), n).sum())
+    return total / sum(len(view.users) for view, _ in judged)
+
+
+def _some_users(view: View, first: int) -> View:
+    users = np.arange(first, len(view.users), 2)
+    lengths = view.starts[users + 1] - view.starts[users]
+    starts = np.concatenate(([0], np.cumsum(lengths)))
+    own = np.isin(view.user_of, users)
+    return View(
+        view.as_of,
+        view.until,
+        view.names,
+        users=[view.users[user] for user in users],
+        starts=starts,
+        places=view.places[own],
+        features=view.features[own],
+        is_label=view.is_label[own],
+        labels=view.labels[users],
+        ids=view.ids,
+    )
+
+
+def _mean_ndcg(views: Sequence[View], weights: Mapping[str, float], n: int) -> float:
+    values = np.concatenate([ndcg(view, score_by(weights, view), n) for view in views])
+    return float(values.mean())
+
+
+def ranked(view: View, scores: Doubles) -> tuple[Integers, Integers]:
+    """Order of candidates by user, score (6 significant digits) and place, and ranks from 0."""
+    rounded = significant_array(scores)
+    order: Integers = np.lexsort((view.places, -rounded, view.user_of))
+    rank: Integers = np.arange(len(order)) - view.starts[view.user_of[order]]
+    return order, rank
+
+
+def ndcg(view: View, scores: Doubles, n: int) -> Doubles:
+    """(u,) NDCG at n of each user's candidates ranked by `scores`; ties by item id."""
+    order, rank = ranked(view, scores)
+    hit = view.is_label[order] & (rank < n)
+    gains = np.where(hit, 1.0 / np.log2(rank + 2.0), 0.0)
+    gain = np.bincount(view.user_of[order], gains, len(view.users))
+    best = np.array([ideal_gain(hits) for hits in range(n + 1)])
+    value: Doubles = gain / best[np.minimum(view.labels, n)]
+    return value

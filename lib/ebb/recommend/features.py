@@ -1,0 +1,110 @@
+"""What is known of an item for a user: the features that slates are ranked by, by name.
+
+A strategy is a weight for each feature. One of a single source weighs one feature alone; the blend
+weighs them all. Every feature is the logarithm of something (but for `had` and `again`, which are
+0 or 1), so that a weighted sum of them is a product of powers, and one source can veto what another
+likes. Pure Python.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ebb.recommend.half_lives import HalfLives, name_of
+
+# In this order they speak where they give equally much.
+SOURCES = (
+    "history", "neighbours", "ease", "als", "affinity", "popularity", "rising", "new",
+)  # fmt: skip
+ITEM_MODELS = ("neighbours", "neighbours_flat", "ease", "ease_flat")
+FACTOR_MODELS = ("als", "als_flat")
+VELOCITY, NEWNESS = "velocity", "newness"
+# Of an item that the user had: how long ago, whether at all, on how many days, on more than one.
+RECENCY, OWN = "recency", ("had", "days", "again")
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature.
+
+    Attributes
+    ----------
+    source : who speaks by it, one of `SOURCES`.
+    family : the strategy that may rank by it alone; empty where none does. The family of a
+        source's name has decay in it, that with ``_flat`` has none.
+    """
+
+    name: str
+    source: str
+    family: str = ""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which features there are, in which order.
+
+    Attributes
+    ----------
+    facets : those that affinity looks at: all but item.
+    repeat : slates may hold what users had; only then their own history speaks.
+    """
+
+    half_lives: HalfLives
+    facets: tuple[str, ...]
+    repeat: bool
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """All of them; names are unique."""
+        lives = self.half_lives
+        profile = [name_of(h) for h in lives.profile]
+        popularity = [_decayed("popularity", name_of(h)) for h in lives.popularity]
+        led = [
+            Feature(
+                led_feature(model, h),
+                source_of(model),
+                model if model.endswith("_flat") and h == "flat" else source_of(model),
+            )
+            for model in ITEM_MODELS
+            for h in profile
+        ]
+        als = [Feature(model, "als", model) for model in FACTOR_MODELS]
+        affinity = [
+            Feature(f"affinity_{facet}_{h}", "affinity", _family("affinity", h))
+            for facet in self.facets
+            for h in profile
+        ]
+        own = [_decayed("history", name_of(h)) for h in lives.history]
+        own += [Feature(RECENCY, "history", "history"), *(Feature(n, "history") for n in OWN)]
+        return (
+            *popularity,
+            Feature(VELOCITY, "rising", "rising"),
+            Feature(NEWNESS, "new"),
+            *led,
+            *als,
+            *affinity,
+            *(own if self.repeat else ()),
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(feature.name for feature in self.features)
+
+
+def source_of(model: str) -> str:
+    """Who speaks by a model: ease_flat is EASE's too."""
+    return model.removesuffix("_flat")
+
+
+def led_feature(model: str, half_life: str) -> str:
+    """The feature of an item model under a half-life of the profile: ease_decayed_90d."""
+    kind = "flat" if model.endswith("_flat") else "decayed"
+    return f"{source_of(model)}_{kind}_{half_life}"
+
+
+def _decayed(source: str, half_life: str) -> Feature:
+    return Feature(f"{source}_{half_life}", source, _family(source, half_life))
+
+
+def _family(source: str, half_life: str) -> str:
+    return f"{source}_flat" if half_life == "flat" else source

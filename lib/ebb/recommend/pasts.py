@@ -1,0 +1,192 @@
+"""What users did, as slates see it: a row a (user, item), then arrays, a block of users at a time.
+
+The Spark part (`past_rows`) makes the rows; the numpy part (`read_blocks`) runs on executors,
+inside Arrow batches, and never sees more than its own users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ebb.models.pairs import pair_weights
+from ebb.recommend.half_lives import HalfLives, name_of
+from ebb.rounding import significant
+
+Doubles = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Booleans = npt.NDArray[np.bool_]
+
+CONFIDENCE = "confidence"
+# Users and pairs of a block: bounds what a run of people with long pasts takes.
+_MOST_USERS, _MOST_PAIRS = 256, 200_000
+
+
+def sums_of(half_lives: HalfLives) -> dict[str, timedelta | None]:
+    """The decayed sums of a past: `history` under each half-life, and the confidence of ALS."""
+    history = {f"history_{name_of(h)}": h for h in half_lives.history}
+    return {**history, CONFIDENCE: half_lives.confidence}
+
+
+@dataclass(frozen=True)
+class Past:
+    """What one user did before as_of: one entry a distinct item, by the item's place.
+
+    Attributes
+    ----------
+    items : (k,) places in the catalogue, ascending.
+    sums : (k, s) decayed sums of weights, in the order of `sums_of`, to 6 significant digits.
+    n, days, last_ts : (k,) how often the user took the item, on how many days, and when last
+        (microseconds since 1970); 0 where they never did.
+    disliked : (k,) the weights add up to less than nothing.
+    labels : places of what the user took in the label window, ascending; empty without one.
+    """
+
+    user_id: str
+    items: Integers
+    sums: Doubles
+    n: Integers
+    days: Integers
+    last_ts: Integers
+    disliked: Booleans
+    labels: Integers
+
+    def latest_taken(self, limit: int, is_known: Booleans | None = None) -> Integers:
+        """Entries that a model may learn from: taken, not disliked and, if given, known to it.
+
+        Of more than `limit` the latest (ties by item), so that one user can't cost what thousands
+        do. Ascending.
+        """
+        wanted = (self.n > 0) & ~self.disliked
+        entries = np.flatnonzero(wanted if is_known is None else wanted & is_known)
+        if len(entries) > limit:
+            newest_first = np.lexsort((entries, -self.last_ts[entries]))
+            entries = np.sort(entries[newest_first[:limit]])
+        return entries
+
+
+def past_rows(
+    events: DataFrame,
+    users: DataFrame,
+    places: DataFrame,
+    as_of: datetime,
+    half_lives: HalfLives,
+    labels: DataFrame | None = None,
+) -> DataFrame:
+    """One row a (user, item), one a label, and one without item a user to score.
+
+    Parameters
+    ----------
+    events : user_id, item_id, event_ts, weight; all strictly before `as_of`.
+    users : user_id, distinct.
+    places : item_id, place, of all items of the catalogue.
+    labels : user_id, item_id, distinct.
+
+    Returns
+    -------
+    DataFrame of user_id, place, is_label, the sums, n, days, last_ts, disliked; a user's rows lie
+    together in one partition, the row that marks it as to be scored first.
+    """
+    sums = sums_of(half_lives)
+    pairs = pair_weights(events, as_of, sums)
+    # Rounded: from here on the same bits on any cluster.
+    rounded = pairs.withColumns({name: significant(F.col(name)) for name in sums})
+    known = F.broadcast(places.select("item_id", "place"))
+    rows = rounded.join(known, on="item_id", how="inner").withColumn("is_label", F.lit(False))
+    if labels is not None:
+        then = labels.join(known, on="item_id", how="inner").withColumn("is_label", F.lit(True))
+        rows = rows.unionByName(then, allowMissingColumns=True)
+    rows = rows.drop("item_id").unionByName(users.select("user_id"), allowMissingColumns=True)
+    # A number of its own keeps the adaptive planner from merging partitions that are small in
+    # bytes: scoring costs by the user.
+    partitions = int(events.sparkSession.conf.get("spark.sql.shuffle.partitions") or "200")
+    return (
+        rows.select("user_id", "place", "is_label", *sums, "n", "days", "last_ts", "disliked")
+        .repartition(partitions, "user_id")
+        .sortWithinPartitions("user_id", "place", "is_label")
+    )
+
+
+def read_blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[list[Past]]:
+    """Turn the rows of `past_rows` into blocks of users to score.
+
+    A user may spread over several batches. Users without the row that marks them are passed over.
+    """
+    block: list[Past] = []
+    pairs = 0
+    for past in _pasts(batches):
+        block.append(past)
+        pairs += len(past.items)
+        if len(block) >= _MOST_USERS or pairs >= _MOST_PAIRS:
+            yield block
+            block, pairs = [], 0
+    if block:
+        yield block
+
+
+def _pasts(batches: Iterable[pa.RecordBatch]) -> Iterator[Past]:
+    rest: pa.Table | None = None
+    for batch in batches:
+        table = pa.Table.from_batches([batch])
+        if rest is not None:
+            table = pa.concat_tables([rest, table])
+        starts = _user_starts(table)
+        yield from _split(table, starts)
+        rest = table.slice(starts[-1]) if len(starts) else rest
+    if rest is not None:
+        yield from _split(rest, np.append(_user_starts(rest), len(rest)))
+
+
+def _user_starts(table: pa.Table) -> Integers:
+    """Rows at which a user begins."""
+    users = table.column("user_id").combine_chunks()
+    if len(users) == 0:
+        return np.zeros(0, dtype=np.int64)
+    changes = pc.not_equal(users[1:], users[:-1]).to_numpy(zero_copy_only=False)
+    return np.concatenate(([0], np.flatnonzero(changes) + 1)).astype(np.int64)
+
+
+def _split(table: pa.Table, starts: Integers) -> Iterator[Past]:
+    """The users between consecutive starts."""
+    if len(starts) < 2:
+        return
+    table = table.slice(0, starts[-1]).combine_chunks()
+    users = table.column("user_id").take(pa.array(starts[:-1])).to_pylist()
+    places = table.column("place")
+    is_marked = places.is_null().to_numpy(zero_copy_only=False)
+    items = places.cast(pa.int64()).fill_null(-1).to_numpy()
+    is_label = table.column("is_label").fill_null(False).to_numpy(zero_copy_only=False)
+    names = table.column_names
+    sums = np.column_stack([_numbers(table, name) for name in names[3 : names.index("n")]])
+    disliked = table.column("disliked").fill_null(False).to_numpy(zero_copy_only=False)
+    n, days = (_numbers(table, name).astype(np.int64) for name in ("n", "days"))
+    last_ts = table.column("last_ts").cast(pa.int64()).fill_null(0).to_numpy()
+    for user, start, end in zip(users, starts[:-1], starts[1:], strict=True):
+        if not is_marked[start]:
+            continue
+        theirs = np.arange(start + 1, end)
+        own, labels = theirs[~is_label[theirs]], theirs[is_label[theirs]]
+        yield Past(
+            user_id=user,
+            items=items[own],
+            sums=sums[own],
+            n=n[own],
+            days=days[own],
+            last_ts=last_ts[own],
+            disliked=disliked[own],
+            labels=items[labels],
+        )
+
+
+def _numbers(table: pa.Table, name: str) -> Doubles:
+    column = table.column(name).cast(pa.float64())
+    numbers: Doubles = column.fill_null(0.0).to_numpy()
+    return numbers

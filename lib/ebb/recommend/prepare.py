@@ -1,0 +1,109 @@
+"""Everything that slates and views of one as_of are made from, gathered and shipped once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ebb.config import Config
+from ebb.recommend.features import Columns
+from ebb.recommend.gather import gather, items_side, mean_weight, places_of, ship
+from ebb.recommend.pasts import past_rows
+from ebb.recommend.scoring import Plan
+from ebb.recommend.views import SCHEMA, View, as_view, view_batches
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A catalogue on every executor, and the plan to score by.
+
+    Attributes
+    ----------
+    name : of the shipped catalogue. table : the same, on the driver.
+    places : item_id, place, eligible.
+    """
+
+    as_of: datetime
+    name: str
+    table: pa.Table
+    places: DataFrame
+    plan: Plan
+
+
+def prepare(
+    events: DataFrame,
+    items: DataFrame,
+    item_weights: DataFrame | None,
+    item_factors: DataFrame | None,
+    as_of: datetime,
+    columns: Columns,
+    config: Config,
+) -> Prepared:
+    """Gather the item side and ship it; runs jobs.
+
+    Parameters
+    ----------
+    events : user_id, item_id, event_ts, weight; all strictly before `as_of`.
+    items : of `eligible.items_at`.
+    item_weights, item_factors : of `models.fit.FittedModels`, or from their tables.
+    """
+    recommend, als = config.recommend, config.train.als
+    mean = mean_weight(events)
+    side = items_side(items, events, as_of, columns.half_lives, mean)
+    table = gather(side, columns.facets, item_weights, item_factors, recommend.memory_mb)
+    plan = Plan(
+        columns=columns,
+        n=recommend.n,
+        as_of=(as_of - _EPOCH) // timedelta(microseconds=1),
+        candidates=recommend.candidates,
+        mean_weight=mean,
+        alpha=als.alpha,
+        regularization=als.regularization,
+        floor=als.floor,
+    )
+    spark = events.sparkSession
+    name = ship(spark.sparkContext, table)
+    return Prepared(as_of, name, table, places_of(spark, table), plan)
+
+
+def view_of(
+    prepared: Prepared, events: DataFrame, labels: DataFrame, until: datetime, most_users: int
+) -> View:
+    """The view of users with labels: `most_users` of them, the first by a hash of their id.
+
+    Parameters
+    ----------
+    events : user_id, item_id, event_ts, weight; all strictly before the as_of.
+    labels : user_id, item_id, distinct; those don't count that nobody could have foreseen: of
+        people unknown at the as_of, and on items that could not have been recommended then.
+    """
+    known = F.broadcast(prepared.places.where("eligible").select("item_id"))
+    reachable = labels.join(known, on="item_id", how="left_semi").join(
+        events.select("user_id").distinct(), on="user_id", how="left_semi"
+    )
+    users = reachable.select("user_id").distinct()
+    chosen = users.orderBy(F.xxhash64("user_id"), "user_id").limit(most_users)
+    kept = chosen.persist()
+    try:
+        theirs = F.broadcast(kept)
+        rows = past_rows(
+            events.join(theirs, on="user_id", how="left_semi"),
+            kept,
+            prepared.places,
+            prepared.as_of,
+            prepared.plan.columns.half_lives,
+            reachable.join(theirs, on="user_id", how="left_semi"),
+        )
+        found = rows.mapInArrow(partial(view_batches, prepared.name, prepared.plan), SCHEMA)
+        table = found.toArrow()
+    finally:
+        kept.unpersist()
+    names = prepared.plan.columns.names
+    return as_view(table, names, prepared.table.column("id"), prepared.as_of, until)
