@@ -1,0 +1,178 @@
+"""Whether a difference between models is more than the luck of which users were drawn.
+
+Paired bootstrap on users (Efron 1979; percentile interval, Efron & Tibshirani 1993, chapter 13):
+the users are drawn again and again with replacement, and the figure of each draw is taken. What
+users share (the night, the catalogue) is not drawn anew; pool several nights for that, and draw
+users, not their rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+DRAWS = 2_000
+LEVEL = 0.95
+# So many users' figures are gathered on the driver, some MB; more would hardly narrow an interval.
+MOST_USERS = 20_000
+# Users drawn at once: 16 MB of indices.
+_AT_ONCE = 4_000_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over rows and its bootstrap interval, in the unit of the figures.
+
+    Attributes
+    ----------
+    value : the mean (of a difference: of first - second).
+    low, high : the percentile interval at `level`.
+    users : how many were drawn from.
+    """
+
+    value: float
+    low: float
+    high: float
+    users: int
+    level: float = LEVEL
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether 0 lies outside the interval."""
+        return self.low > 0 or self.high < 0
+
+
+def paired_bootstrap(
+    first: ArrayLike,
+    second: ArrayLike,
+    users: ArrayLike | None = None,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Interval:
+    """The mean of first - second over users, with its interval.
+
+    Parameters
+    ----------
+    first, second : figures of two models, aligned: shape (rows,). Rows where either is NaN are left
+        out.
+    users : whose row it is, shape (rows,), where a user has several, as with pooled nights: users
+        are drawn with all of their rows (a cluster bootstrap). Default: each row is a user.
+    draws, seed : how many draws, and what they start from: the same seed gives the same interval.
+    level : share of the draws' means within the interval.
+
+    Raises
+    ------
+    ValueError
+        When the arrays differ in length, or no row has both figures.
+    """
+    one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if one.shape != other.shape or one.ndim != 1:
+        raise ValueError(f"shapes {one.shape} and {other.shape}: expected two equally long rows")
+    return bootstrap_mean(one - other, users, draws=draws, seed=seed, level=level)
+
+
+def bootstrap_mean(
+    values: ArrayLike,
+    users: ArrayLike | None = None,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Interval:
+    """The mean of one model's figures, with its interval. Parameters as in `paired_bootstrap`."""
+    figures = np.asarray(values, dtype=float)
+    given = ~np.isnan(figures)
+    if not given.any():
+        raise ValueError("no row has a figure: there is nothing to draw from")
+    sums, rows = _by_user(figures[given], None if users is None else np.asarray(users)[given])
+    means = _drawn_means(sums, rows, draws, np.random.default_rng(seed))
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(means, [tail, 1.0 - tail])
+    return Interval(sums.sum() / rows.sum(), float(low), float(high), len(sums), level)
+
+
+def compare_models(
+    sample: pd.DataFrame, metric: str, first: str, second: str, *, seed: int = 0
+) -> Interval:
+    """How far `first` is ahead of `second` in a metric, on the users of a sample.
+
+    Parameters
+    ----------
+    sample : model, user_id, the metric, and as_of where nights are pooled: what `sampled_users`
+        gives, as a pandas frame. Rows of users whom one of the models lacks are left out.
+    """
+    night = [name for name in ("as_of",) if name in sample.columns]
+    wanted = sample[sample["model"].isin([first, second])]
+    paired = wanted.pivot(index=["user_id", *night], columns="model", values=metric)
+    missing = {first, second} - set(paired.columns)
+    if missing:
+        raise ValueError(f"no rows of {sorted(missing)}; expected of {first} and {second}")
+    users = paired.index.get_level_values("user_id").to_numpy()
+    return paired_bootstrap(paired[first], paired[second], users, seed=seed)
+
+
+def sampled_users(user_metrics: DataFrame, most: int = MOST_USERS, seed: int = 0) -> DataFrame:
+    """The rows of at most `most` users, in all models and nights: few enough to gather.
+
+    Users are chosen by a hash of their id, so that each call with the same seed chooses the same,
+    whatever the models, the order of rows or the number of threads.
+
+    Parameters
+    ----------
+    user_metrics : user_id, and whatever else; `slates.user_metrics`, of several nights with as_of.
+    """
+    at = F.xxhash64(F.lit(seed), F.col("user_id"))
+    chosen = user_metrics.select("user_id").distinct().orderBy(at, "user_id").limit(most)
+    return user_metrics.join(chosen, on="user_id", how="left_semi")
+
+
+def test_set_hash(labels: DataFrame) -> str:
+    """A name for a test set: two figures can be compared where it is the same.
+
+    The number of labels, and the sum of two xxhash64 of each (user_id, item_id) modulo 2^64, in
+    hexadecimal: the same in whatever order the rows come. Runs a job that brings back one row.
+
+    Parameters
+    ----------
+    labels : user_id, item_id, distinct.
+    """
+    whole = "decimal(38,0)"
+    hashes = [F.xxhash64(F.lit(seed), F.col("user_id"), F.col("item_id")) for seed in (0, 1)]
+    sums = [F.sum(one.cast(whole)).alias(f"sum_{place}") for place, one in enumerate(hashes)]
+    row = labels.agg(F.count("*").alias("labels"), *sums).collect()[0]
+    digits = [f"{int(row[f'sum_{place}'] or 0) % 2**64:016x}" for place in range(len(sums))]
+    return f"{row['labels']}-{''.join(digits)}"
+
+
+def _by_user(
+    figures: NDArray[np.float64], users: NDArray[np.generic] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Each user's sum of figures, and number of rows."""
+    if users is None:
+        return figures, np.ones(len(figures))
+    _, codes = np.unique(users, return_inverse=True)
+    return np.bincount(codes, weights=figures).astype(float), np.bincount(codes).astype(float)
+
+
+def _drawn_means(
+    sums: NDArray[np.float64], rows: NDArray[np.float64], draws: int, random: np.random.Generator
+) -> NDArray[np.float64]:
+    """The mean of each draw of as many users with replacement, in blocks of bounded memory.
+
+    The draws of a user are multinomial; taking the drawn users' sums is the same as weighing them.
+    """
+    users = len(sums)
+    block = max(1, _AT_ONCE // users)
+    means = np.empty(draws)
+    for start in range(0, draws, block):
+        size = (min(block, draws - start), users)
+        drawn = random.integers(0, users, size=size, dtype=np.int32)
+        means[start : start + size[0]] = sums[drawn].sum(axis=1) / rows[drawn].sum(axis=1)
+    return means
