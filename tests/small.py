@@ -22,8 +22,8 @@ TYPES: dict[str, Any] = {
     "dislike": {"weight": -1, "effect": "negative"},
 }
 WEIGHTS = {
-    "history_8d": 1.0, "neighbours_flat_3d": 0.5, "ease_decayed_3d": 0.2, "als": 0.3,
-    "affinity_category_3d": 0.2, "popularity_7d": 0.5,
+    "history_8d": 1.0, "neighbours_flat_3d": 0.5, "affinity_category_3d": 0.2,
+    "popularity_7d": 0.5,
 }  # fmt: skip
 
 
@@ -75,7 +75,7 @@ class Shop:
         document: dict[str, Any] = {
             "root": self.tables.root,
             "events": {"sources": [source], "types": TYPES, "max_bad_share": 1.0},
-            "train": {"als": {"rank": 4, "iterations": 3}},
+            "train": {"models": ["neighbours"], "als": {"rank": 4, "iterations": 2}},
             # Pinned: to choose by label windows takes a night's models for each of them.
             "recommend": {"n": 3, "weights": WEIGHTS},
         }

@@ -170,8 +170,9 @@ def test_a_choice_is_made_on_windows_before_as_of_kept_for_a_week_and_made_anew_
     shop: Shop,
 ) -> None:
     shop.land("1.jsonl", week())
-    choosing = {"weights": None, "choose": {"nights": 2, "every": "2d"}}
-    config = shop.config(recommend=choosing)
+    choosing = {"weights": None, "choose": {"nights": 1, "every": "2d"}}
+    every = {"models": ["neighbours", "ease", "als"], "als": {"rank": 2, "iterations": 1}}
+    config = shop.config(recommend=choosing, train=every)
     assert any("choose … done" in line or "choose" in line for line in run(shop, config))
     rows = {r["strategy"]: r for r in shop.tables.read(CHOICES).collect()}
     assert {"blend", "history", "popularity_flat", "neighbours", "ease_flat", "als"} <= set(rows)

@@ -45,9 +45,13 @@ _EXAMPLES = {
     "interests": (
         "interests --as-of 2026-02-25T00:00:00Z --set 'interests.measures[0].half_life=3d'",
     ),
-    "train": ("train --set train.rank=64",),
+    "train": ("train --set train.als.rank=64",),
     "recommend": ("recommend --set recommend.n=20",),
-    "evaluate": ("evaluate --as-of 2026-02-26T00:00:00Z",),
+    "evaluate": (
+        "evaluate",
+        "evaluate --conf conf/online_retail.yaml --as-of 2011-12-09T00:00:00Z "
+        "--set evaluate.horizon=20d --set evaluate.nights=3 --report retail.html",
+    ),
     "maintain": ("maintain", "maintain --set maintain.keep.recommendations=30d"),
     "show": (
         "show user u000042 --plot warehouse/u000042.html",
@@ -190,6 +194,8 @@ def _parse(
         return options, {"start": options.start, "end": options.end, "every": options.every}
     if name == "show":
         return options, {"user_id": options.user_id, "plot": options.plot}
+    if name == "evaluate":
+        return options, {"report": options.report}
     return options, {}
 
 
@@ -210,6 +216,13 @@ def _parser(name: str, summary: str | None) -> _Parser:
             type=_drawing,
             metavar="FILE",
             help="draw the user's interests over time: .html, .svg, .png or .pdf",
+        )
+    if name == "evaluate":
+        parser.add_argument(
+            "--report",
+            type=Path,
+            metavar="FILE",
+            help="write a report of one HTML file (default: evaluation-<as_of>.html)",
         )
     if name == "backfill":
         _add_span(parser)

@@ -235,9 +235,20 @@ class HotList(Section):
 
 
 class Evaluate(Section):
-    """`horizon` bounds the label window [as_of, as_of + horizon)."""
+    """How slates and strategies are judged.
+
+    Attributes
+    ----------
+    horizon : of a label window [as_of, as_of + horizon).
+    nights : of the job `evaluate`: as_of that every strategy is judged at, a horizon apart.
+    users : of the job `evaluate`: at most so many a night, chosen by a hash of their id.
+    ks : cut-offs of the metrics, besides `recommend.n`.
+    """
 
     horizon: Duration = timedelta(days=7)
+    nights: int = Field(default=1, ge=1)
+    users: int = Field(default=5_000, ge=10)
+    ks: tuple[Annotated[int, Field(ge=1)], ...] = (5,)
 
 
 class Keep(Section):

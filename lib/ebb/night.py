@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from ebb.boxes import evaluate as evaluate_box
 from ebb.boxes import features as features_box
@@ -18,9 +19,12 @@ from ebb.boxes import interests as interests_box
 from ebb.boxes import slates as slates_box
 from ebb.boxes import train as train_box
 from ebb.boxes.choose import Decision, choose_strategy
+from ebb.boxes.study import study, write_study
 from ebb.context import Night
 from ebb.durations import format_instant
 from ebb.errors import RunError
+from ebb.evaluate.report import report_of
+from ebb.evaluate.table import print_study
 from ebb.events.catalogue import ingest_items
 from ebb.events.ingest import Intake, ingest_events
 from ebb.events.users import ingest_users
@@ -92,10 +96,21 @@ def recommend(night: Night) -> None:
         slates_box.write_hot_list(night, log, decision)
 
 
-def evaluate(night: Night) -> None:
-    """Judge the slates of the night before by what users did until as_of."""
+def evaluate(night: Night, report: Path | None = None) -> None:
+    """Judge every strategy, and published slates, by what users did before as_of.
+
+    Parameters
+    ----------
+    report : where the report goes; None is evaluation-<as_of>.html in the working folder.
+    """
     with _log(night) as log:
         evaluate_box.evaluate(night, log)
+        found = study(night)
+        write_study(night, found)
+    print_study(found)
+    path = report or Path(f"evaluation-{night.as_of:%Y-%m-%d}.html")
+    path.write_text(report_of(night, found), encoding="utf-8")
+    print(f"Report: {path}")
 
 
 def _models_and_slates(night: Night, log: RunLog) -> list[Outcome]:

@@ -384,16 +384,21 @@ HOT_LIST = Table(
 )
 EVALUATIONS = Table(
     "evaluations",
-    "How the slates of as_of did against what users then did.",
-    ("as_of", "model", "metric", "slice"),
+    "How slates of as_of did against what users then did: those published, and those that every "
+    "strategy would have given.",
+    ("as_of", "of", "model", "metric", "slice"),
     "evaluate",
     _columns(
         _AS_OF,
-        ("model", _STRING, "ebb, or popularity beside it"),
-        ("metric", _STRING, "recall@N, ndcg@N, hit_rate@N, mrr@N, coverage@N"),
-        ("slice", _STRING, "which users: all"),
+        ("of", _STRING, "published: slates of recommendations; study: of the job evaluate"),
+        ("model", _STRING, "ebb, or popularity beside it; of a study auto and each strategy"),
+        ("metric", _STRING, "e.g. ndcg@10, see docs/evaluation.md"),
+        ("slice", _STRING, "which users: all, or of a study activity: few, category: jazz, ..."),
         ("value", _DOUBLE, "mean over users; coverage: share of eligible items"),
-        ("users", _LONG, "users with a slate and at least one label"),
+        ("users", _LONG, "users with at least one label and a figure"),
+        ("ahead", _DOUBLE, "of a study: auto's value less this one's, over all users", "null"),
+        ("ahead_low", _DOUBLE, "its 95 % interval, by a paired bootstrap over users", "null"),
+        ("ahead_high", _DOUBLE, "the same", "null"),
         ("label_until", _TS, "end of the label window that was seen"),
     ),
     sliced=True,

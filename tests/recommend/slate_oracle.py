@@ -68,7 +68,7 @@ class SmallWorld:
         )
 
     def columns(self, repeat: bool) -> Columns:
-        return Columns(LIVES, ("category",), repeat)
+        return Columns(LIVES, ("category",), ("neighbours", "ease", "als"), repeat)
 
     def event_frame(self, spark: SparkSession) -> DataFrame:
         rows = [(u, i, "view", AS_OF - age * DAY, w) for u, i, age, w in self.events]

@@ -12,15 +12,17 @@ from datetime import UTC, datetime, timedelta
 from pyspark.sql import functions as F
 
 from ebb.boxes.inputs import versions
-from ebb.boxes.windows import Window, view_in, windows_before
+from ebb.boxes.windows import view_in, windows_before
 from ebb.context import Night
 from ebb.durations import format_duration
+from ebb.evaluate.splits import Split
 from ebb.interests.counted import counted
 from ebb.recommend.choose import BLEND, Choice, Tried, choose
 from ebb.recommend.defaults import default_weights
-from ebb.recommend.eligible import repeat_allowed
+from ebb.recommend.eligible import Repeats, repeat_allowed
 from ebb.recommend.features import Columns
 from ebb.recommend.half_lives import HalfLives, half_lives_for
+from ebb.recommend.views import View
 from ebb.schema import CHOICES, EVENTS, ITEMS
 from ebb.steps import COMPLETE, RunLog, StepRun, logged, stamp_for
 from ebb.storage import stored
@@ -59,6 +61,7 @@ class Decision:
                 columns = Columns(
                     HalfLives.from_facts(facts["half_lives"]),
                     tuple(facts["facets"]),
+                    tuple(facts["models"]),
                     facts["repeat"],
                 )
                 return Decision(
@@ -83,68 +86,89 @@ def choose_strategy(night: Night, log: RunLog) -> tuple[Decision, bool]:
     return made, True
 
 
-def _decide(night: Night, stamp: Stamp) -> StepRun:
-    tables, recommend = night.tables, night.config.recommend
-    with stored(counted(tables.read(EVENTS), night.config.events, night.as_of)) as known:
-        first = known.agg(F.min("event_ts").alias("first")).first()
+@dataclass(frozen=True)
+class Grounds:
+    """What a choice is made on: which features there are, and which label windows.
+
+    Attributes
+    ----------
+    first : the first event known at the as_of.
+    """
+
+    columns: Columns
+    windows: list[Split]
+    repeats: Repeats
+    first: datetime
+
+
+def grounds_at(night: Night) -> Grounds:
+    """What the night's choice is to be made on; runs jobs over the events known at its as_of."""
+    config, recommend = night.config, night.config.recommend
+    with stored(counted(night.tables.read(EVENTS), config.events, night.as_of)) as known:
+        row = known.agg(F.min("event_ts").alias("first")).first()
         repeats = repeat_allowed(known, night.as_of, recommend)
-    found = first["first"] if first else None
-    since = found.astimezone(UTC) if found else night.as_of - timedelta(days=1)
-    lives = half_lives_for(night.as_of - since, recommend.half_lives)
-    columns = Columns(lives, night.config.affinity_facets, repeats.allowed)
-    windows = windows_before(night.as_of, since, lives, recommend)
-    choice, remark = _choice(night, columns, windows)
+    found = row["first"] if row else None
+    first = found.astimezone(UTC) if found else night.as_of - timedelta(days=1)
+    lives = half_lives_for(night.as_of - first, recommend.half_lives)
+    columns = Columns(lives, config.affinity_facets, config.train.models, repeats.allowed)
+    return Grounds(columns, windows_before(night.as_of, first, lives, recommend), repeats, first)
+
+
+def choice_on(night: Night, grounds: Grounds, views: list[View]) -> tuple[Choice, str]:
+    """The choice, and how it was made in words.
+
+    Parameters
+    ----------
+    views : of the windows, the latest first; empty where weights are pinned.
+    """
+    recommend = night.config.recommend
+    if recommend.weights is not None:
+        return _pinned(BLEND, recommend.weights), "weights as configured"
+    n, penalty = recommend.n, recommend.choose.penalty
+    found = choose(views, grounds.columns.features, n, penalty) if views else None
+    if found is None:
+        strategy = BLEND if recommend.strategy == "auto" else recommend.strategy
+        weights = default_weights(strategy, grounds.columns)
+        return _pinned(strategy, weights), f"{strategy}, by default: too little data to choose by"
+    if recommend.strategy != "auto":
+        found = found.pinned_to(
+            recommend.strategy, default_weights(recommend.strategy, grounds.columns)
+        )
+    chosen, plain = found.chosen, found.of("popularity_flat")
+    beside = f", plain popularity {plain.ndcg or 0.0:.4f}" if plain else ""
+    horizon = format_duration(grounds.windows[0].until - grounds.windows[0].as_of)
+    return found, (
+        f"{chosen.strategy}: ndcg@{n} {chosen.ndcg or 0.0:.4f}{beside}, over "
+        f"{chosen.users:,} users; {len(grounds.windows)} windows of {horizon}"
+    )
+
+
+def _decide(night: Night, stamp: Stamp) -> StepRun:
+    grounds = grounds_at(night)
+    columns, repeats, settings = grounds.columns, grounds.repeats, night.config.recommend
+    needed = grounds.windows if settings.weights is None else []
+    views = [view_in(night, columns, window, settings.choose.users) for window in needed]
+    choice, remark = choice_on(night, grounds, views)
     facts = {
         **stamp.facts,
         "strategy": choice.chosen.strategy,
         "weights": dict(choice.chosen.weights),
-        "half_lives": lives.to_facts(),
+        "half_lives": columns.half_lives.to_facts(),
         "facets": list(columns.facets),
+        "models": list(columns.models),
         "repeat": repeats.allowed,
         "repeat_share": repeats.share,
     }
-    rows = night.spark.createDataFrame(
-        [
-            (night.as_of, tried.strategy, tried is choice.chosen, tried.ndcg, tried.users,
-             dict(tried.weights))
-            for tried in choice.tried
-        ],
-        CHOICES.schema,
-    )  # fmt: skip
+    rows = [
+        (night.as_of, t.strategy, t is choice.chosen, t.ndcg, t.users, dict(t.weights))
+        for t in choice.tried
+    ]
+    listed = night.spark.createDataFrame(rows, CHOICES.schema).coalesce(1)
     made = Stamp(stamp.step, stamp.as_of, stamp.config, stamp.inputs, facts)
-    commit = tables.write_slice(CHOICES, rows.coalesce(1), made)
+    commit = night.tables.write_slice(CHOICES, listed, made)
     shown = "allowed" if repeats.allowed else "left out"
     why = f" ({repeats.share:.0%} of recent takes were)" if repeats.share is not None else ""
     return StepRun({"choices": commit.rows_written}, f"{remark}; repeats are {shown}{why}")
-
-
-def _choice(night: Night, columns: Columns, windows: list[Window]) -> tuple[Choice, str]:
-    """The choice, and how it was made in words."""
-    recommend = night.config.recommend
-    if recommend.weights is not None:
-        return _pinned(BLEND, recommend.weights), "weights as configured"
-    views = [view_in(night, columns, window) for window in windows]
-    n, penalty = recommend.n, recommend.choose.penalty
-    found = choose(views, columns.features, n, penalty) if views else None
-    if found is None:
-        strategy = BLEND if recommend.strategy == "auto" else recommend.strategy
-        weights = default_weights(strategy, columns)
-        return _pinned(strategy, weights), f"{strategy}, by default: too little data to choose by"
-    if recommend.strategy != "auto":
-        pinned = found.of(recommend.strategy)
-        chosen = pinned or Tried(
-            recommend.strategy, default_weights(recommend.strategy, columns), 0.0, 0
-        )
-        others = tuple(tried for tried in found.tried if tried is not pinned)
-        found = Choice(chosen, (chosen, *others))
-    chosen = found.chosen
-    plain = found.of("popularity_flat")
-    beside = f", plain popularity {plain.ndcg or 0.0:.4f}" if plain else ""
-    horizon = format_duration(windows[0].until - windows[0].as_of)
-    return found, (
-        f"{chosen.strategy}: ndcg@{n} {chosen.ndcg or 0.0:.4f}{beside}, over "
-        f"{chosen.users:,} users; {len(windows)} windows of {horizon}"
-    )
 
 
 def _pinned(strategy: str, weights: Mapping[str, float]) -> Choice:

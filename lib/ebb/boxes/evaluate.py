@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from ebb.boxes.inputs import counted_events, versions
 from ebb.context import Night
+from ebb.durations import format_instant
 from ebb.evaluate.slates import evaluate_slates, labels_after
 from ebb.interests.counted import counted
 from ebb.recommend.eligible import items_at, users_to_score
@@ -20,7 +21,7 @@ from ebb.recommend.slates import Ranking, make_slates
 from ebb.schema import EVALUATIONS, EVENTS, ITEMS, RECOMMENDATIONS, USERS
 from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
 from ebb.storage import stored
-from ebb.tables import Stamp
+from ebb.tables import Commit, Stamp, Tables
 
 # Plain popularity decays nothing, so that any span will do.
 _SPAN = timedelta(days=1)
@@ -77,12 +78,15 @@ def _evaluate_slates(
         labels = labels_after(then, before.as_of, end, had)
         models = {
             "ebb": tables.read_slice(RECOMMENDATIONS, before.as_of),
-            "popularity": _popularity_slates(before, known, users, items, repeat=judged.repeat),
         }
         as_of = F.lit(before.as_of).alias("as_of")
         with stored(labels.join(users, on="user_id", how="left_semi")) as judged_by:
+            asked = judged_by.select("user_id").distinct()
+            models["popularity"] = _popularity_slates(
+                before, known, asked, items, repeat=judged.repeat
+            )
             rows = _evaluation_rows(models, judged_by, config.recommend.n, eligible, end)
-            commit = tables.write_slice(EVALUATIONS, rows.select(as_of, "*"), stamp)
+            commit = write_evaluations(tables, rows.select(as_of, "*"), "published", stamp)
         return StepRun({"evaluations": commit.rows_written}, f"slates of {stamp.as_of:%Y-%m-%d}")
 
     inputs = {"recommendations": judged.version, **versions(replace(before, as_of=end), EVENTS)}
@@ -95,9 +99,20 @@ def _popularity_slates(
 ) -> DataFrame:
     """What everybody would have been shown by plain popularity, under the same rules."""
     config = night.config
-    columns = Columns(half_lives_for(_SPAN, config.recommend.half_lives), (), repeat)
+    columns = Columns(half_lives_for(_SPAN, config.recommend.half_lives), (), (), repeat)
     prepared = prepare(events, items, None, None, night.as_of, columns, config)
     return make_slates(prepared, events, users, Ranking({"popularity_flat": 1.0}), "none")
+
+
+def write_evaluations(tables: Tables, rows: DataFrame, of: str, stamp: Stamp) -> Commit:
+    """Replace the rows of one as_of and kind; columns that rows lack are empty."""
+    if stamp.as_of is None:
+        raise ValueError("evaluations are kept by as_of: the stamp needs one")
+    given = rows.withColumn("of", F.lit(of))
+    missing = [f for f in EVALUATIONS.schema if f.name not in given.columns]
+    whole = given.withColumns({f.name: F.lit(None).cast(f.dataType) for f in missing})
+    condition = f"as_of = timestamp'{format_instant(stamp.as_of)}' AND of = '{of}'"
+    return tables.replace(EVALUATIONS, whole, condition, stamp)
 
 
 def _evaluation_rows(

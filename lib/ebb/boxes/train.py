@@ -16,7 +16,7 @@ from ebb.boxes.inputs import counted_events, versions
 from ebb.config import Config
 from ebb.context import Night
 from ebb.durations import format_instant
-from ebb.models.fit import FACTOR_MODELS, FittedModels, fit_models
+from ebb.models.fit import FittedModels, fit_models
 from ebb.recommend.half_lives import HalfLives, name_of
 from ebb.schema import EVENTS, ITEM_FACTORS, ITEM_WEIGHTS, ITEMS, MODELS
 from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
@@ -67,7 +67,7 @@ def _registry(night: Night, decision: Decision, fitted: FittedModels, stamp: Sta
             "half_life": _half_life(name, decision.columns.half_lives),
             "history": str(night.config.train.history),
         }
-        artefact = ITEM_FACTORS.name if name in FACTOR_MODELS else ITEM_WEIGHTS.name
+        artefact = ITEM_FACTORS.name if base == "als" else ITEM_WEIGHTS.name
         rows.append(
             (night.as_of, name, version, _KINDS[base], parameters, dict(metrics), artefact,
              dict(stamp.inputs))
@@ -78,7 +78,7 @@ def _registry(night: Night, decision: Decision, fitted: FittedModels, stamp: Sta
 def _half_life(model: str, half_lives: HalfLives) -> str:
     if model.endswith("_flat"):
         return name_of(None)
-    return name_of(half_lives.confidence if model in FACTOR_MODELS else half_lives.similarity)
+    return name_of(half_lives.confidence if model == "als" else half_lives.similarity)
 
 
 def model_version(stamp: Stamp, config: Config) -> str:

@@ -6,11 +6,11 @@ training set made on windows never looks into them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from ebb.context import Night
 from ebb.evaluate.slates import labels_after
+from ebb.evaluate.splits import Split
 from ebb.interests.counted import counted
 from ebb.models.fit import fit_models
 from ebb.recommend.eligible import items_at
@@ -26,17 +26,9 @@ from ebb.storage import stored
 _LEAST_PAST = 2
 
 
-@dataclass(frozen=True)
-class Window:
-    """Everything before `as_of` is known; labels are from [as_of, until)."""
-
-    as_of: datetime
-    until: datetime
-
-
 def windows_before(
     as_of: datetime, first: datetime, half_lives: HalfLives, settings: Recommend
-) -> list[Window]:
+) -> list[Split]:
     """The windows that end at `as_of` one after the other, the latest first.
 
     Parameters
@@ -45,11 +37,11 @@ def windows_before(
     """
     horizon = settings.choose.horizon or half_lives.scale
     ends = [as_of - horizon * place for place in range(settings.choose.nights)]
-    windows = [Window(end - horizon, end) for end in ends]
+    windows = [Split(end - horizon, end) for end in ends]
     return [w for w in windows if w.as_of - first >= horizon * _LEAST_PAST]
 
 
-def view_in(night: Night, columns: Columns, window: Window) -> View:
+def view_in(night: Night, columns: Columns, window: Split, most_users: int) -> View:
     """Fit all models as of the window and see what its users took; runs jobs."""
     config, tables = night.config, night.tables
     events = tables.read(EVENTS)
@@ -62,7 +54,6 @@ def view_in(night: Night, columns: Columns, window: Window) -> View:
             items = items_at(tables.read(ITEMS), known, window.as_of, config.recommend)
             models = (fitted.item_weights, fitted.item_factors)
             prepared = prepare(known, items, *models, window.as_of, columns, config)
-            users = config.recommend.choose.users
-            return view_of(prepared, known, labels, window.until, users)
+            return view_of(prepared, known, labels, window.until, most_users)
         finally:
             fitted.release()

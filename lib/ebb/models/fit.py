@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import reduce
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ebb.models.co_taken import co_taken
@@ -20,8 +20,6 @@ from ebb.recommend.half_lives import HalfLives
 from ebb.recommend.settings import Train
 from ebb.storage import stored
 
-ITEM_MODELS = ("neighbours", "neighbours_flat", "ease", "ease_flat")
-FACTOR_MODELS = ("als", "als_flat")
 _WEIGHTS = "model string, item_id string, neighbour_id string, rank int, weight double"
 _FACTORS = "model string, item_id string, factors array<float>"
 
@@ -32,8 +30,8 @@ class FittedModels:
 
     Attributes
     ----------
-    item_weights : model (of `ITEM_MODELS`), item_id, neighbour_id, rank, weight.
-    item_factors : model (of `FACTOR_MODELS`), item_id, factors.
+    item_weights : model (neighbours, ease, each with _flat), item_id, neighbour_id, rank, weight.
+    item_factors : model (als, als_flat), item_id, factors.
     metrics : of each model that learned anything, its sizes.
     remarks : what people should know, e.g. that items had no room.
     """
@@ -60,35 +58,48 @@ def fit_models(
     events : user_id, item_id, event_ts, weight; all strictly before `as_of`.
     """
     sums = {"als": half_lives.confidence, "als_flat": None}
+    fits: dict[str, FittedAls] = {}
     with stored(taken(pair_weights(events, as_of, sums))) as pairs:
-        with co_taken(pairs, as_of, half_lives.similarity, settings.history) as together:
-            ease = fit_ease(together, settings.ease)
-            nearest = nearest_items(together, settings.neighbours)
-            weights = nearest.unionByName(ease.rows).persist(StorageLevel.MEMORY_AND_DISK)
-            sizes = _sizes(weights)
-        fits = {
-            name: fit_als(pairs.select("user_id", "item_id", F.col(name).alias("weight")),
-                          settings.als)
-            for name in FACTOR_MODELS
-        }  # fmt: skip
-    found = {name: fit for name, fit in fits.items() if fit is not None}
-    factors = [f.item_factors.select(F.lit(name).alias("model"), "*") for name, f in found.items()]
-    remarks: tuple[str, ...] = ()
-    if ease.left_out:
-        remarks = (
-            f"ease: {ease.items:,} items fit into train.ease.memory_mb {settings.ease.memory_mb}; "
-            f"{ease.left_out:,} others have no ease weights",
-        )
-    spark: SparkSession = events.sparkSession
+        weights, remarks = _item_weights(pairs, as_of, half_lives, settings)
+        for name in sums if "als" in settings.models else ():
+            rated = pairs.select("user_id", "item_id", F.col(name).alias("weight"))
+            fit = fit_als(rated, settings.als)
+            if fit is not None:
+                fits[name] = fit
+    factors = [f.item_factors.select(F.lit(name).alias("model"), "*") for name, f in fits.items()]
+    none: DataFrame = events.sparkSession.createDataFrame([], _FACTORS)
     return FittedModels(
         item_weights=weights,
-        item_factors=reduce(DataFrame.unionByName, factors)
-        if factors
-        else spark.createDataFrame([], _FACTORS),
-        metrics={**sizes, **{name: dict(fit.metrics) for name, fit in found.items()}},
+        item_factors=reduce(DataFrame.unionByName, factors, none),
+        metrics={**_sizes(weights), **{name: dict(fit.metrics) for name, fit in fits.items()}},
         remarks=remarks,
-        _kept=[weights, *found.values()],
+        _kept=[weights, *fits.values()],
     )
+
+
+def _item_weights(
+    pairs: DataFrame, as_of: datetime, half_lives: HalfLives, settings: Train
+) -> tuple[DataFrame, tuple[str, ...]]:
+    """Neighbours and EASE, stored, with what people should know."""
+    none: DataFrame = pairs.sparkSession.createDataFrame([], _WEIGHTS)
+    if not {"neighbours", "ease"} & set(settings.models):
+        return none, ()
+    parts, remarks = [none], []
+    with co_taken(pairs, as_of, half_lives.similarity, settings.history) as together:
+        if "neighbours" in settings.models:
+            parts.append(nearest_items(together, settings.neighbours))
+        if "ease" in settings.models:
+            ease = fit_ease(together, settings.ease)
+            parts.append(ease.rows)
+            if ease.left_out:
+                room = f"train.ease.memory_mb {settings.ease.memory_mb}"
+                remarks.append(
+                    f"ease: {ease.items:,} items fit into {room}; {ease.left_out:,} others have "
+                    "no ease weights"
+                )
+        weights = reduce(DataFrame.unionByName, parts).persist(StorageLevel.MEMORY_AND_DISK)
+        weights.count()  # while what it is made of is stored
+    return weights, tuple(remarks)
 
 
 def _sizes(weights: DataFrame) -> dict[str, dict[str, float]]:

@@ -42,7 +42,8 @@ def pair_weights(
     -------
     DataFrame of user_id, item_id, one decayed sum of weights a half-life (may be below 0 after
     dislikes), n (events with a weight above 0), days (distinct UTC days with one), last_ts (the
-    latest of them, else null), disliked (the weights add up to less than nothing, as they stand or under one of the half-lives).
+    latest of them, else null), disliked (the weights add up to less than nothing, as they stand
+    or under one of the half-lives).
     """
     took = F.col("weight") > 0
     sums = [F.sum(decayed_weight(as_of, h)).alias(name) for name, h in half_lives.items()]

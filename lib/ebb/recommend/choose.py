@@ -51,6 +51,12 @@ class Choice:
     def of(self, strategy: str) -> Tried | None:
         return next((one for one in self.tried if one.strategy == strategy), None)
 
+    def pinned_to(self, strategy: str, otherwise: Mapping[str, float]) -> Choice:
+        """The same with another strategy chosen; one that wasn't tried weighs as `otherwise`."""
+        known = self.of(strategy)
+        chosen = known or Tried(strategy, otherwise, None, 0)
+        return Choice(chosen, (chosen, *(one for one in self.tried if one is not known)))
+
 
 def choose(
     views: Sequence[View], features: Sequence[Feature], n: int, penalty: float

@@ -8,6 +8,7 @@ likes. Pure Python.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ebb.recommend.half_lives import HalfLives, name_of
@@ -16,8 +17,6 @@ from ebb.recommend.half_lives import HalfLives, name_of
 SOURCES = (
     "history", "neighbours", "ease", "als", "affinity", "popularity", "rising", "new",
 )  # fmt: skip
-ITEM_MODELS = ("neighbours", "neighbours_flat", "ease", "ease_flat")
-FACTOR_MODELS = ("als", "als_flat")
 VELOCITY, NEWNESS = "velocity", "newness"
 # Of an item that the user had: how long ago, whether at all, on how many days, on more than one.
 RECENCY, OWN = "recency", ("had", "days", "again")
@@ -46,12 +45,24 @@ class Columns:
     Attributes
     ----------
     facets : those that affinity looks at: all but item.
+    models : those that are fitted, of neighbours, ease and als.
     repeat : slates may hold what users had; only then their own history speaks.
     """
 
     half_lives: HalfLives
     facets: tuple[str, ...]
+    models: tuple[str, ...]
     repeat: bool
+
+    @property
+    def item_models(self) -> tuple[str, ...]:
+        """Models of weights from item to item, each with decay and without."""
+        return with_flat(name for name in ("neighbours", "ease") if name in self.models)
+
+    @property
+    def factor_models(self) -> tuple[str, ...]:
+        """Models of item vectors, with decay and without."""
+        return with_flat(name for name in ("als",) if name in self.models)
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -65,10 +76,10 @@ class Columns:
                 source_of(model),
                 model if model.endswith("_flat") and h == "flat" else source_of(model),
             )
-            for model in ITEM_MODELS
+            for model in self.item_models
             for h in profile
         ]
-        als = [Feature(model, "als", model) for model in FACTOR_MODELS]
+        als = [Feature(model, "als", model) for model in self.factor_models]
         affinity = [
             Feature(f"affinity_{facet}_{h}", "affinity", _family("affinity", h))
             for facet in self.facets
@@ -89,6 +100,11 @@ class Columns:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(feature.name for feature in self.features)
+
+
+def with_flat(models: Iterable[str]) -> tuple[str, ...]:
+    """Each model's name, and that of its twin without decay."""
+    return tuple(name for model in models for name in (model, f"{model}_flat"))
 
 
 def source_of(model: str) -> str:

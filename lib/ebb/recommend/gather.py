@@ -26,7 +26,7 @@ from ebb.interests.columns import age_days
 from ebb.interests.keys import keys_of
 from ebb.models.pairs import decayed_weight
 from ebb.recommend.catalogue import KEY_TEXTS
-from ebb.recommend.features import FACTOR_MODELS, ITEM_MODELS
+from ebb.recommend.features import Columns
 from ebb.recommend.half_lives import HalfLives
 from ebb.rounding import significant
 
@@ -92,7 +92,7 @@ def items_side(
 
 def gather(
     side: DataFrame,
-    facets: tuple[str, ...],
+    columns: Columns,
     item_weights: DataFrame | None,
     item_factors: DataFrame | None,
     memory_mb: int,
@@ -102,7 +102,7 @@ def gather(
     Parameters
     ----------
     side : of `items_side`.
-    facets : whose keys are wanted; not item.
+    columns : whose facets' keys and whose models are wanted.
     item_weights : model, item_id, neighbour_id, weight. item_factors : model, item_id, factors.
         What these say of items that `side` lacks is left out.
 
@@ -119,7 +119,7 @@ def gather(
     kept = side.persist()
     try:
         _check_memory(kept, item_weights, item_factors, memory_mb)
-        listed = [F.array_compact(keys_of(f)).alias(f"keys:{f}") for f in facets]
+        listed = [F.array_compact(keys_of(f)).alias(f"keys:{f}") for f in columns.facets]
         known = (
             kept.select(
                 "item_id", "title", "eligible", "popularity", "velocity", "age_days", *listed
@@ -130,10 +130,10 @@ def gather(
     finally:
         kept.unpersist()
     ids = known.column("item_id").combine_chunks().cast(pa.large_string())
-    keys, texts = _keys(known, facets)
+    keys, texts = _keys(known, columns.facets)
     popularity = known.column("popularity").combine_chunks()
     width = len(popularity[0]) if len(popularity) else 1
-    columns = {
+    gathered = {
         "id": ids,
         "title": pc.coalesce(known.column("title").combine_chunks().cast(pa.large_string()), ids),
         "eligible": known.column("eligible").combine_chunks(),
@@ -141,10 +141,10 @@ def gather(
         "velocity": known.column("velocity").combine_chunks(),
         "age_days": known.column("age_days").combine_chunks().fill_null(np.nan),
         **keys,
-        **_item_weights(item_weights, ids),
-        **_factors(item_factors, ids),
+        **_item_weights(item_weights, ids, columns.item_models),
+        **_factors(item_factors, ids, columns.factor_models),
     }
-    return pa.table(columns).replace_schema_metadata({KEY_TEXTS: json.dumps(texts)})
+    return pa.table(gathered).replace_schema_metadata({KEY_TEXTS: json.dumps(texts)})
 
 
 def places_of(spark: SparkSession, table: pa.Table) -> DataFrame:
@@ -203,19 +203,20 @@ def _keys(
     return columns, texts
 
 
-def _item_weights(item_weights: DataFrame | None, ids: pa.Array) -> dict[str, pa.Array]:
+def _item_weights(
+    item_weights: DataFrame | None, ids: pa.Array, wanted: tuple[str, ...]
+) -> dict[str, pa.Array]:
     """For each model the entries of each item, by place, and their weights."""
     found = None
     if item_weights is not None:
-        columns = item_weights.select("model", "item_id", "neighbour_id", "weight")
-        table = columns.toArrow()
+        table = item_weights.select("model", "item_id", "neighbour_id", "weight").toArrow()
         places = [_places(table.column(name), ids) for name in ("item_id", "neighbour_id")]
         is_known = (places[0] >= 0) & (places[1] >= 0)
         models = table.column("model").to_numpy()
         weights = table.column("weight").to_numpy()
         found = (models, places, weights, is_known)
     gathered: dict[str, pa.Array] = {}
-    for model in ITEM_MODELS:
+    for model in wanted:
         item = other = np.zeros(0, dtype=np.int64)
         weight = np.zeros(0)
         if found is not None:
@@ -229,10 +230,12 @@ def _item_weights(item_weights: DataFrame | None, ids: pa.Array) -> dict[str, pa
     return gathered
 
 
-def _factors(item_factors: DataFrame | None, ids: pa.Array) -> dict[str, pa.Array]:
+def _factors(
+    item_factors: DataFrame | None, ids: pa.Array, wanted: tuple[str, ...]
+) -> dict[str, pa.Array]:
     table = item_factors.toArrow() if item_factors is not None else None
     gathered: dict[str, pa.Array] = {}
-    for model in FACTOR_MODELS:
+    for model in wanted:
         is_known = np.zeros(len(ids), dtype=bool)
         # Without a model a column of zeros: nothing has factors, so nothing looks at it.
         factors = np.zeros((len(ids), 1), dtype=np.float32)

@@ -57,7 +57,7 @@ def prepare(
     recommend, als = config.recommend, config.train.als
     mean = mean_weight(events)
     side = items_side(items, events, as_of, columns.half_lives, mean)
-    table = gather(side, columns.facets, item_weights, item_factors, recommend.memory_mb)
+    table = gather(side, columns, item_weights, item_factors, recommend.memory_mb)
     plan = Plan(
         columns=columns,
         n=recommend.n,

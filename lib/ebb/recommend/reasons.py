@@ -16,8 +16,6 @@ import numpy as np
 from ebb.models.foldin import contributions
 from ebb.recommend.catalogue import Catalogue, Doubles, Integers
 from ebb.recommend.features import (
-    FACTOR_MODELS,
-    ITEM_MODELS,
     SOURCES,
     Feature,
     led_feature,
@@ -35,6 +33,7 @@ NEW = "New here."
 FILLER = "Nothing speaks for it yet: it fills up your list."
 PICKED_AS_NEW = "New here: a place of your list is kept for new things."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_OF_THE_PAST = ("neighbours", "ease", "als")
 _OF_EVERYBODY = {"popularity": POPULAR, "rising": RISING, "new": NEW}
 
 
@@ -77,15 +76,16 @@ def explain(
     features = plan.columns.features
     usual = one.features.mean(axis=0)
     parts = weights * (one.features[chosen] - usual)
-    spoken = _by_source(parts, features)
     cited = _Cited(catalogue, plan, one, weights, chosen)
+    spoken = significant_array(cited.with_own_history(_by_source(parts, features)))
     return [_reasons(spoken[row], cited, row) for row in range(len(chosen))]
 
 
 def _by_source(parts: Doubles, features: tuple[Feature, ...]) -> Doubles:
-    """(k, sources) what each source adds, in 6 significant digits."""
+    """(k, sources) what each source adds."""
     belongs = np.array([[f.source == source for source in SOURCES] for f in features], dtype=float)
-    return significant_array(parts @ belongs)
+    added: Doubles = parts @ belongs
+    return added
 
 
 def _reasons(spoken: Doubles, cited: _Cited, row: int) -> list[Reason]:
@@ -117,6 +117,29 @@ class _Cited:
         self._profile_names = [name_of(h) for h in plan.columns.half_lives.profile]
         self._parts: dict[str, Doubles] = {}
 
+    def with_own_history(self, spoken: Doubles) -> Doubles:
+        """What models say of an item because the user had that very item is history's to say."""
+        past = self._one.past
+        history = SOURCES.index("history")
+        for row, item in enumerate(self._items):
+            entry = int(np.searchsorted(past.items, item))
+            if entry == len(past.items) or past.items[entry] != item:
+                continue
+            for source in _OF_THE_PAST:
+                column = SOURCES.index(source)
+                parts = np.maximum(self._of(source)[row], 0.0)
+                if spoken[row, column] > 0.0 and parts[entry] > 0.0:
+                    moved = spoken[row, column] * parts[entry] / parts.sum()
+                    spoken[row, column] -= moved
+                    spoken[row, history] += moved
+        return spoken
+
+    def _of(self, source: str) -> Doubles:
+        """(k, entries) how much each entry of the past adds to what a source says."""
+        if source not in self._parts:
+            self._parts[source] = self._als() if source == "als" else self._led(source)
+        return self._parts[source]
+
     def by(self, source: str, row: int, value: float, taken: set[int]) -> Reason | None:
         """The reason of a source, or None where it has nothing to cite that isn't `taken`."""
         if source in _OF_EVERYBODY:
@@ -125,9 +148,7 @@ class _Cited:
             return self._affinity(row, value)
         if source == "history":
             return self._history(row, value)
-        if source not in self._parts:
-            self._parts[source] = self._led(source) if source != "als" else self._als()
-        parts = self._parts[source][row]
+        parts = self._of(source)[row]
         entry = next((int(e) for e in np.argsort(-parts, kind="stable")
                       if parts[e] > 0 and int(e) not in taken), None)  # fmt: skip
         return None if entry is None else self._past(source, entry, value)
@@ -189,7 +210,7 @@ class _Cited:
         parts = np.zeros((len(self._items), len(one.past.items)))
         row_of = np.full(len(self._catalogue), -1)
         row_of[self._items] = np.arange(len(self._items))
-        for model in (m for m in ITEM_MODELS if source_of(m) == source):
+        for model in (m for m in one.led if source_of(m) == source):
             led = one.led[model]
             at = np.flatnonzero(row_of[led.other] >= 0)
             # Each half-life's scores are taken relative to their best, as the features are.
@@ -203,7 +224,7 @@ class _Cited:
 
     def _als(self) -> Doubles:
         parts = np.zeros((len(self._items), len(self._one.past.items)))
-        for model in FACTOR_MODELS:
+        for model in self._one.vectors:
             vector, factors = self._one.vectors[model], self._catalogue.factors[model]
             weight = max(0.0, self._weights[model])
             if weight == 0.0 or not len(vector.entries):

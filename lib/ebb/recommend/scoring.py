@@ -15,7 +15,7 @@ from datetime import timedelta
 import numpy as np
 
 from ebb.recommend.catalogue import Booleans, Catalogue, Doubles, Integers
-from ebb.recommend.features import FACTOR_MODELS, ITEM_MODELS, Columns
+from ebb.recommend.features import Columns
 from ebb.recommend.leads import (
     PROFILE_LIMIT,
     Led,
@@ -142,7 +142,7 @@ def _candidates(
     profile = _profile(plan, past, entries)
     led = {
         name: led_on(catalogue.models[name], past, entries, profile, columns.repeat)
-        for name in ITEM_MODELS
+        for name in columns.item_models
     }
     tastes = {
         facet: taste_of(catalogue.keys[facet], past, entries, profile) for facet in columns.facets
@@ -163,10 +163,10 @@ def _candidates(
         items = _filled_up(catalogue, items, open_to, plan.n)
     features = [
         catalogue.item_features[items],
-        *(_relative(led[name].at(items)) for name in ITEM_MODELS),
+        *(_relative(led[name].at(items)) for name in columns.item_models),
         *(
             _relative(catalogue.factors[name].vectors[items] @ vectors[name].values[:, None])
-            for name in FACTOR_MODELS
+            for name in columns.factor_models
         ),
         *(_relative(taste.at(catalogue.keys[facet], items)) for facet, taste in tastes.items()),
     ]
@@ -230,7 +230,7 @@ def _vectors(catalogue: Catalogue, plan: Plan, past: Past) -> dict[str, Vector]:
     names = list(sums_of(plan.columns.half_lives))
     columns = {"als": CONFIDENCE, "als_flat": names[names.index(CONFIDENCE) - 1]}
     found = {}
-    for name in FACTOR_MODELS:
+    for name in plan.columns.factor_models:
         ratings = past.sums[:, names.index(columns[name])]
         values, entries = folded_in(
             *(catalogue.factors[name], past, ratings),
@@ -247,7 +247,7 @@ def _nominated_by_factors(
     starts = np.concatenate(([0], np.cumsum([len(own) for own in barred])))
     places = np.concatenate(barred) if barred else np.zeros(0, dtype=np.int64)
     found: list[list[Integers]] = [[] for _ in vectors]
-    for name in FACTOR_MODELS:
+    for name in plan.columns.factor_models:
         factors = catalogue.factors[name]
         if not factors.is_known.any():
             continue

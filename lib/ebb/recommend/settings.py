@@ -16,6 +16,7 @@ from ebb.interests.curves import Positive
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 HalfLifeList = tuple[Duration, ...]
+Model = Literal["neighbours", "ease", "als"]
 Strategy = Literal[
     "auto", "blend", "popularity", "popularity_flat", "rising", "history", "history_flat",
     "neighbours", "neighbours_flat", "ease", "ease_flat", "als", "als_flat", "affinity",
@@ -73,9 +74,11 @@ class Train(_Section):
 
     Attributes
     ----------
+    models : those that are fitted; the others have no features.
     history : a user's latest items that are paired with each other; bounds what one user costs.
     """
 
+    models: tuple[Model, ...] = ("neighbours", "ease", "als")
     history: int = Field(default=200, ge=2)
     neighbours: Neighbours = Neighbours()
     ease: Ease = Ease()
