@@ -89,7 +89,7 @@ def recommend(night: Night) -> None:
         if decision is None:
             as_of = format_instant(night.as_of)
             raise RunError(
-                f"there are no choices as of {as_of} under {night.tables.root}; "
+                f"there is no choice as of {as_of} under {night.tables.root}; "
                 f"run: ./spark-submit.sh train --as-of {as_of}"
             )
         slates_box.recommend(night, log, decision)

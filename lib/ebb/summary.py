@@ -97,7 +97,9 @@ def _judged(night: Night) -> str:
     """How the latest judged slates did, beside plain popularity."""
     metric = f"ndcg@{night.config.recommend.n}"
     known = night.tables.read(EVALUATIONS).where(
-        (F.col("as_of") < F.lit(night.as_of)) & (F.col("metric") == metric)
+        (F.col("as_of") < F.lit(night.as_of))
+        & (F.col("metric") == metric)
+        & (F.col("of") == "published")
     )
     latest = known.agg(F.max("as_of").alias("as_of"))
     rows = {r["model"]: r for r in known.join(latest, on="as_of", how="left_semi").collect()}

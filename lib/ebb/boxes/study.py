@@ -41,6 +41,8 @@ from ebb.steps import stamp_for
 from ebb.storage import stored
 from ebb.tables import Stamp
 
+# By window, features and how many users at most.
+Views = dict[tuple[Split, Columns, int], View]
 AUTO, PLAIN = "auto", "popularity_flat"
 _ROWS = (
     "model string, metric string, slice string, value double, users long, as_of timestamp, "
@@ -122,8 +124,12 @@ def write_study(night: Night, found: Study) -> None:
         write_evaluations(night.tables, frame.coalesce(1), "study", made)
 
 
-def study(night: Night) -> Study:
+def study(night: Night, views: Views | None = None) -> Study:
     """Judge every strategy at the configured number of as_of before the night's.
+
+    Parameters
+    ----------
+    views : those that are there already; others are added to it.
 
     Raises
     ------
@@ -131,7 +137,7 @@ def study(night: Night) -> Study:
         When the events don't reach back far enough for a single one.
     """
     horizon = night.config.evaluate.horizon
-    views: dict[tuple[Split, Columns, int], View] = {}
+    views = {} if views is None else views
     found = []
     nights = rolling_nights(night.as_of - horizon, horizon, night.config.evaluate.nights)
     for window in nights:
@@ -156,7 +162,7 @@ def _judged(
     before: Night,
     grounds: Grounds,
     window: Split,
-    views: dict[tuple[Split, Columns, int], View],
+    views: Views,
 ) -> JudgedNight:
     """Choose at the window's as_of, and judge on what people took in it."""
     recommend, settings = before.config.recommend, before.config.evaluate

@@ -6,13 +6,18 @@ training set made on windows never looks into them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+
+from pyspark.sql import DataFrame
 
 from ebb.context import Night
 from ebb.evaluate.slates import labels_after
 from ebb.evaluate.splits import Split
 from ebb.interests.counted import counted
-from ebb.models.fit import fit_models
+from ebb.models.fit import FittedModels, fit_models
 from ebb.recommend.eligible import items_at
 from ebb.recommend.features import Columns
 from ebb.recommend.half_lives import HalfLives
@@ -41,19 +46,53 @@ def windows_before(
     return [w for w in windows if w.as_of - first >= horizon * _LEAST_PAST]
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What could be seen at the beginning of a window, with models fitted on it.
+
+    Attributes
+    ----------
+    known : counted events before the window. items : of `eligible.items_at`.
+    """
+
+    night: Night
+    window: Split
+    known: DataFrame
+    items: DataFrame
+    fitted: FittedModels
+
+    def view(self, columns: Columns, most_users: int) -> View:
+        """The view of people who took something in the window; runs jobs.
+
+        Parameters
+        ----------
+        columns : with the half-lives that the models were fitted with.
+        """
+        events, config = self.night.tables.read(EVENTS), self.night.config
+        then = counted(events, config.events, self.window.until)
+        had = None if columns.repeat else self.known.select("user_id", "item_id").distinct()
+        labels = labels_after(then, self.window.as_of, self.window.until, had)
+        models = (self.fitted.item_weights, self.fitted.item_factors)
+        as_of = self.window.as_of
+        prepared = prepare(self.known, self.items, *models, as_of, columns, config)
+        return view_of(prepared, self.known, labels, self.window.until, most_users)
+
+
+@contextmanager
+def seen_at(night: Night, half_lives: HalfLives, window: Split) -> Iterator[Seen]:
+    """Fit all models on what was known at the beginning of a window; runs jobs."""
+    config, tables = night.config, night.tables
+    with stored(counted(tables.read(EVENTS), config.events, window.as_of)) as known:
+        found = items_at(tables.read(ITEMS), known, window.as_of, config.recommend)
+        with stored(found) as items:
+            fitted = fit_models(known, window.as_of, half_lives, config.train)
+            try:
+                yield Seen(night, window, known, items, fitted)
+            finally:
+                fitted.release()
+
+
 def view_in(night: Night, columns: Columns, window: Split, most_users: int) -> View:
     """Fit all models as of the window and see what its users took; runs jobs."""
-    config, tables = night.config, night.tables
-    events = tables.read(EVENTS)
-    with stored(counted(events, config.events, window.as_of)) as known:
-        had = None if columns.repeat else known.select("user_id", "item_id").distinct()
-        then = counted(events, config.events, window.until)
-        labels = labels_after(then, window.as_of, window.until, had)
-        fitted = fit_models(known, window.as_of, columns.half_lives, config.train)
-        try:
-            items = items_at(tables.read(ITEMS), known, window.as_of, config.recommend)
-            models = (fitted.item_weights, fitted.item_factors)
-            prepared = prepare(known, items, *models, window.as_of, columns, config)
-            return view_of(prepared, known, labels, window.until, most_users)
-        finally:
-            fitted.release()
+    with seen_at(night, columns.half_lives, window) as seen:
+        return seen.view(columns, most_users)
