@@ -234,7 +234,7 @@ def _measured(
                 )
             ) as truth,
         ):
-            shares = _category_shares(known, shelf, users, view.as_of, columns)
+            shares = category_shares(known, shelf, users, view.as_of, columns)
             facts = Facts(
                 categories=shelf.select("item_id", "categories"),
                 popularity=item_users(had),
@@ -257,7 +257,7 @@ def _measured(
                 return whole.toPandas(), by_user.toPandas(), test_set_hash(truth)
 
 
-def _category_shares(
+def category_shares(
     known: DataFrame, items: DataFrame, users: DataFrame, as_of: datetime, columns: Columns
 ) -> DataFrame:
     """user_id, category, share: of the decayed weights, an item's split over its categories."""
