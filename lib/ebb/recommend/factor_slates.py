@@ -119,7 +119,7 @@ def scoring_bytes(users: int, tile: int, items: int, rank: int, n: int) -> int:
     # Items that may be recommended, where not all may: their places, and a tile of their factors.
     allowed = items * 9 + tile * rank * 4
     # Of a strip the candidates, a few times n a user; of every user the best, and what is seen.
-    chosen = strip * n * 1000 + users * n * 50 + users * _SEEN * 32
+    chosen = strip * n * 600 + users * n * 50 + users * _SEEN * 32
     return product + allowed + chosen
 
 
@@ -190,13 +190,14 @@ def _score_block(plan: _Pass, users: pa.RecordBatch) -> pa.RecordBatch:
         seen_places=seen.flatten().to_numpy(),
         tile=plan.blocks.tile,
     )
-    user, rank = np.nonzero(places >= 0)
+    found = np.flatnonzero(places >= 0)
+    user, rank = np.divmod(found, plan.n)
     return pa.RecordBatch.from_arrays(
         [
             users.column("user_id").take(pa.array(user)),
             pa.array((rank + 1).astype(np.int32)),
-            pa.array(places[user, rank].astype(np.int32)),
-            pa.array(scores[user, rank]),
+            pa.array(places.ravel()[found].astype(np.int32)),
+            pa.array(scores.ravel()[found]),
         ],
         names=["user_id", "rank", "place", "score"],
     )
