@@ -3,11 +3,11 @@
     .venv/bin/python benchmarks/diversity.py [--sets globo_news_20pct foursquare_nyc] [--users 2000]
         [--root FOLDER] [--plot FILE]
 
-Needs $EBB_DATA. On the sets with categories, at their latest as_of and on the label window after it:
-the choice is made as a night makes it, and the slates of people with labels are re-ranked by MMR and
-by calibration at rising strengths, both with items that people had (any) and without (new). Prints
-what changes against the slates as scored, in per cent, and on the last line all of it as JSON. --plot
-draws the curves.
+Needs $EBB_DATA. On the sets with categories, at their latest as_of and on the label window after
+it: the choice is made as a night makes it, and the slates of people with labels are re-ranked by
+MMR and by calibration at rising strengths, both with items that people had (any) and without
+(new). Prints what changes against the slates as scored, in per cent, and on the last line all of
+it as JSON. --plot draws the curves.
 """
 
 from __future__ import annotations
