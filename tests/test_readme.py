@@ -227,8 +227,12 @@ def example_root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) 
     bring_up(tables, shop.config(), Stamp("interests", _AS_OF, "config"))
     interests = interests_at(tables, _AS_OF).withColumn("facet", F.lit("category"))
     tables.replace(INTERESTS_NOW, interests, None, Stamp("interests now", _AS_OF, "config"))
+
+    def reason(source: str) -> tuple[object, ...]:
+        return (source, None, None, None, None, None, 0.9, "Said.")
+
     slates = [
-        (_AS_OF, "u000042", rank, item, 0.9, source, [(source, None, None, 0.9, "Said.")], "v")
+        (_AS_OF, "u000042", rank, item, 0.9, source, [reason(source)], "v")
         for rank, item, source in [(1, "i1", "history"), (2, "i2", "popularity")]
     ]
     default = [(_AS_OF, "default", 1, "i9", 5.0, 4)]

@@ -260,11 +260,12 @@ class Keep(Section):
     """
 
     recommendations: Duration | None = timedelta(days=90)
-    neighbours: Duration | None = timedelta(days=90)
+    item_weights: Duration | None = timedelta(days=90)
     item_factors: Duration | None = timedelta(days=90)
     user_features: Duration | None = None
     item_features: Duration | None = None
     models: Duration | None = None
+    choices: Duration | None = None
     hot_list: Duration | None = None
     evaluations: Duration | None = None
     runs: Duration | None = None
