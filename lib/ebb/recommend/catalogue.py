@@ -1,20 +1,19 @@
 """The item side of a slate: ids, titles, popularity, keys, item models and factors, as arrays.
 
 `gather.py` writes it to one Arrow file, which Spark ships to every executor; here it is mapped
-into memory, so that the Python workers of a machine share one copy. Never runs a query.
+into memory, so that the Python workers of a machine share one copy. Never imports Spark.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark import SparkFiles
 
 from ebb.models.foldin import gram_matrix
 
@@ -138,12 +137,6 @@ class Catalogue:
                 starts = np.searchsorted(keys.entries[at][by_key], numbers)
             found[facet] = (starts, lists[0], lists[1])
         return found
-
-
-@lru_cache(maxsize=2)
-def load(name: str) -> Catalogue:
-    """Map a shipped catalogue, on an executor; once a Python worker."""
-    return open_catalogue(SparkFiles.get(name))
 
 
 def open_catalogue(path: str) -> Catalogue:

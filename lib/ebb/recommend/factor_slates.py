@@ -8,27 +8,23 @@ otherwise).
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import SparkContext, SparkFiles
+from pyspark import SparkContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from ebb.errors import RunError
 from ebb.recommend.topn import STRIP, TILE, top_of_product
+from ebb.shipped import ship, shipped
 
 _MB = 1 << 20
 # Python, its libraries and what BLAS sets aside, before anything is loaded.
@@ -64,24 +60,14 @@ class _Pass:
 
 
 def ship_array(context: SparkContext, array: npt.NDArray[np.generic]) -> str:
-    """Have Spark bring an array to each executor, as a `.npy` file; returns the file's name.
-
-    The name is new every time. The driver's copy serves executors that start later, so it stays
-    until the driver ends.
-    """
-    name = f"ebb-array-{uuid4().hex}.npy"
-    folder = tempfile.mkdtemp(prefix="ebb-array-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = Path(folder) / name
-    np.save(path, array)
-    context.addFile(str(path))
-    return name
+    """Have Spark bring an array to each executor, as a `.npy` file; returns its name."""
+    return ship(context, ".npy", lambda path: np.save(path, array))
 
 
 @lru_cache(maxsize=4)
 def shipped_array(name: str) -> npt.NDArray[Any]:
     """Map a shipped array, read-only; on the driver or in a Python worker."""
-    array: npt.NDArray[Any] = np.load(SparkFiles.get(name), mmap_mode="r")
+    array: npt.NDArray[Any] = np.load(shipped(name), mmap_mode="r")
     return array
 
 

@@ -5,13 +5,10 @@ It grows with items and never with users or events, and is refused above `recomm
 
 from __future__ import annotations
 
-import atexit
 import json
-import shutil
-import tempfile
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +22,11 @@ from ebb.errors import RunError
 from ebb.interests.columns import age_days
 from ebb.interests.keys import keys_of
 from ebb.models.pairs import decayed_weight
-from ebb.recommend.catalogue import KEY_TEXTS
+from ebb.recommend.catalogue import KEY_TEXTS, Catalogue, open_catalogue
 from ebb.recommend.features import Columns
 from ebb.recommend.half_lives import HalfLives
 from ebb.rounding import significant
+from ebb.shipped import ship, shipped
 
 _MB = 2**20
 # Of an item, beside its lists: ids and titles, their numbers, a row of item features.
@@ -159,21 +157,21 @@ def places_of(spark: SparkSession, table: pa.Table) -> DataFrame:
     return spark.createDataFrame(rows)
 
 
-def ship(context: SparkContext, table: pa.Table) -> str:
-    """Write a gathered catalogue and have Spark bring it to each executor; returns its name.
-
-    The name is new every time, so that two nights in one session can't meet. The driver's copy
-    serves executors that start later, so it stays until the driver ends.
-    """
-    name = f"ebb-items-{uuid4().hex}.arrow"
-    folder = tempfile.mkdtemp(prefix="ebb-items-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = Path(folder) / name
+def ship_catalogue(context: SparkContext, table: pa.Table) -> str:
+    """Have Spark bring a gathered catalogue to each executor; returns its name."""
     batch = one_batch(table)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    context.addFile(str(path))
-    return name
+
+    def write(path: Path) -> None:
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+
+    return ship(context, ".arrow", write)
+
+
+@lru_cache(maxsize=2)
+def shipped_catalogue(name: str) -> Catalogue:
+    """Map a shipped catalogue, on an executor; once a Python worker."""
+    return open_catalogue(str(shipped(name)))
 
 
 def one_batch(table: pa.Table) -> pa.RecordBatch:

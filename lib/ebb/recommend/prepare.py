@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from ebb.config import Config
 from ebb.recommend.features import Columns
-from ebb.recommend.gather import gather, items_side, mean_weight, places_of, ship
+from ebb.recommend.gather import gather, items_side, mean_weight, places_of, ship_catalogue
 from ebb.recommend.pasts import past_rows
 from ebb.recommend.scoring import Plan
 from ebb.recommend.views import SCHEMA, View, as_view, view_batches
@@ -69,7 +69,7 @@ def prepare(
         floor=als.floor,
     )
     spark = events.sparkSession
-    name = ship(spark.sparkContext, table)
+    name = ship_catalogue(spark.sparkContext, table)
     return Prepared(as_of, name, table, places_of(spark, table), plan)
 
 

@@ -18,7 +18,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from ebb.recommend.catalogue import Catalogue, Doubles, Integers, load
+from ebb.recommend.catalogue import Catalogue, Doubles, Integers
+from ebb.recommend.gather import shipped_catalogue
 from ebb.recommend.half_lives import HalfLives
 from ebb.recommend.pasts import Past, past_rows, read_blocks
 from ebb.recommend.prepare import Prepared
@@ -106,7 +107,7 @@ def slate_batches(
     name: str, plan: Plan, ranking: Ranking, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """Score one partition of `past_rows`, a block of users at a time; runs on executors."""
-    catalogue = load(name)
+    catalogue = shipped_catalogue(name)
     for block in read_blocks(batches):
         rows = _Rows()
         for one in score_block(catalogue, plan, block):

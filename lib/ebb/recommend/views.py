@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ebb.recommend.catalogue import Catalogue, Doubles, Integers, load
+from ebb.recommend.catalogue import Catalogue, Doubles, Integers
+from ebb.recommend.gather import shipped_catalogue
 from ebb.recommend.pasts import read_blocks
 from ebb.recommend.scoring import Plan, score_block
 
@@ -69,7 +70,7 @@ def view_batches(
     name: str, plan: Plan, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """The candidates of one partition of `past_rows` with labels; runs on executors."""
-    catalogue = load(name)
+    catalogue = shipped_catalogue(name)
     for block in read_blocks(batches):
         yield _batch(catalogue, plan, [past for past in block if len(past.labels)])
 
