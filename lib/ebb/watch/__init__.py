@@ -1,0 +1,1 @@
+"""Watching what goes in and what comes of it: whether inputs moved, whether a metric fell."""
