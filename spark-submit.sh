@@ -222,7 +222,8 @@ zip_package() { # prints the path of lib/ebb as a zip for --py-files, named by w
   "$python" - <<'PYTHON'
 import hashlib, os, pathlib, time, zipfile
 
-files = sorted(pathlib.Path("lib/ebb").rglob("*.py"))
+kinds = {".py", ".html", ".css"}
+files = sorted(path for path in pathlib.Path("lib/ebb").rglob("*") if path.suffix in kinds)
 content = [(path.relative_to("lib").as_posix(), path.read_bytes()) for path in files]
 digest = hashlib.sha256(repr(content).encode()).hexdigest()[:12]
 target = pathlib.Path(f".ebb/ebb-{digest}.zip")
