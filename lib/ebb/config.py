@@ -19,6 +19,7 @@ from ebb.features.settings import Features
 from ebb.interests.curves import Positive
 from ebb.interests.measures import Interests
 from ebb.recommend.settings import Recommend, Train
+from ebb.watch.settings import Watch
 
 _EARLIEST = parse_instant("1990-01-01T00:00:00Z")
 # Readers go back to versions of a table this old, so `maintain` leaves their files alone.
@@ -268,6 +269,7 @@ class Keep(Section):
     choices: Duration | None = None
     hot_list: Duration | None = None
     evaluations: Duration | None = None
+    drift: Duration | None = None
     runs: Duration | None = None
     events_quarantine: Duration | None = None
 
@@ -324,6 +326,7 @@ class Config(Section):
     recommend: Recommend = Recommend()
     hot_list: HotList = HotList()
     evaluate: Evaluate = Evaluate()
+    watch: Watch = Watch()
     maintain: Maintain = Maintain()
 
     @model_validator(mode="after")

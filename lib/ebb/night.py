@@ -18,6 +18,7 @@ from ebb.boxes import features as features_box
 from ebb.boxes import interests as interests_box
 from ebb.boxes import slates as slates_box
 from ebb.boxes import train as train_box
+from ebb.boxes import watch as watch_box
 from ebb.boxes.choose import Decision, choose_strategy
 from ebb.boxes.study import study, write_study
 from ebb.context import Night
@@ -43,8 +44,8 @@ def nightly(night: Night) -> None:
             interests_box.interests(night, log),
             interests_box.interests_now(night, log),
             features_box.features(night, log),
+            *_judge_and_watch(night, log),
             *_models_and_slates(night, log),
-            evaluate_box.evaluate(night, log),
         ]
     ran = any(outcome and outcome.run for outcome in outcomes)
     print_summary(NightSummary.of(night, intake, ran, time.monotonic() - started))
@@ -104,13 +105,19 @@ def evaluate(night: Night, report: Path | None = None) -> None:
     report : where the report goes; None is evaluation-<as_of>.html in the working folder.
     """
     with _log(night) as log:
-        evaluate_box.evaluate(night, log)
+        _judge_and_watch(night, log)
         found = study(night)
         write_study(night, found)
     print_study(found)
     path = report or Path(f"evaluation-{night.as_of:%Y-%m-%d}.html")
     path.write_text(report_of(night, found), encoding="utf-8")
     print(f"Report: {path}")
+
+
+def _judge_and_watch(night: Night, log: RunLog) -> list[Outcome | None]:
+    """See how the slates of the night before did, and what moved, before anything is chosen."""
+    judged = evaluate_box.evaluate(night, log)
+    return [judged, watch_box.watch(night, log, judged)]
 
 
 def _models_and_slates(night: Night, log: RunLog) -> list[Outcome]:

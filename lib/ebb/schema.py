@@ -403,6 +403,25 @@ EVALUATIONS = Table(
     ),
     sliced=True,
 )
+DRIFT = Table(
+    "drift",
+    "What moved between an earlier as_of and this one: inputs by their stability index, and the "
+    "metric of the slates by the nights before.",
+    ("as_of", "of", "name"),
+    "nightly",
+    _columns(
+        _AS_OF,
+        ("of", _STRING, "events, user_features, item_features or metric"),
+        ("name", _STRING, "the input, e.g. category or recency_days; the metric, e.g. ndcg@10"),
+        ("reference_as_of", _TS, "what inputs are held against: the latest choice before"),
+        ("psi", _DOUBLE, "population stability index of an input, 6 digits", "null"),
+        ("value", _DOUBLE, "of a metric the latest figure", "null"),
+        ("usual", _DOUBLE, "of a metric the median of the nights before", "null"),
+        ("rows", _LONG, "values of an input now; nights that a metric is held against"),
+        ("level", _STRING, "steady, moved or drifted; a metric that dropped is drifted"),
+    ),
+    sliced=True,
+)
 RUNS = Table(
     "runs",
     "A log of steps run. It decides nothing.",
@@ -425,5 +444,5 @@ RUNS = Table(
 ALL = (
     EVENTS, QUARANTINE, FILES, ITEMS, USERS, INTEREST_STATE, INTERESTS_NOW,
     USER_FEATURES, ITEM_FEATURES, CHOICES, ITEM_WEIGHTS, ITEM_FACTORS, MODELS, RECOMMENDATIONS,
-    HOT_LIST, EVALUATIONS, RUNS,
+    HOT_LIST, EVALUATIONS, DRIFT, RUNS,
 )  # fmt: skip

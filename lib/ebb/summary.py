@@ -11,6 +11,7 @@ from ebb.durations import format_instant, format_seconds
 from ebb.events.ingest import Intake
 from ebb.schema import EVALUATIONS, INTEREST_STATE, INTERESTS_NOW, RECOMMENDATIONS
 from ebb.tables import Tables
+from ebb.watch.summary import watched
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class NightSummary:
             ("interests", _interests(night)),
             ("slates", _slates(night)),
             ("judged", _judged(night)),
+            *watched(night),
             ("seconds", steps),
             ("tables", night.tables.root),
         )

@@ -1,6 +1,7 @@
 """The box that decides what slates are ranked by: chosen on label windows before as_of, or kept.
 
-A choice holds for `recommend.choose.every`: nights in between rank by the weights of the latest.
+A choice holds for `recommend.choose.every`: nights in between rank by the weights of the latest,
+unless inputs drifted or slates suddenly did worse (`watch`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pyspark.sql import functions as F
 
 from ebb.boxes.inputs import versions
+from ebb.boxes.watch import drifted_at
 from ebb.boxes.windows import view_in, windows_before
 from ebb.context import Night
 from ebb.durations import format_duration
@@ -57,6 +59,8 @@ class Decision:
             if stamp is None or stamp.step != _STEP or stamp.as_of is None:
                 continue
             if since < stamp.as_of <= night.as_of and stamp.config == wanted:
+                if stamp.as_of < night.as_of and _must_choose_anew(night):
+                    return None
                 facts = stamp.facts
                 columns = Columns(
                     HalfLives.from_facts(facts["half_lives"]),
@@ -79,6 +83,8 @@ def choose_strategy(night: Night, log: RunLog) -> tuple[Decision, bool]:
         return known, False
     stamp = stamp_for(night, _STEP, SECTIONS, versions(night, EVENTS, ITEMS))
     why = "rebuilt, as --rerun asks" if known else "no choice holds for this as_of yet"
+    if known is None and _must_choose_anew(night):
+        why = f"no choice before holds, since these drifted: {', '.join(drifted_at(night))}"
     logged(night, log, stamp, why, lambda: _decide(night, stamp))
     made = Decision.of(night)
     if made is None:
@@ -141,6 +147,11 @@ def choice_on(night: Night, grounds: Grounds, views: list[View]) -> tuple[Choice
         f"{chosen.strategy}: ndcg@{n} {chosen.ndcg or 0.0:.4f}{beside}, over "
         f"{chosen.users:,} users; {len(grounds.windows)} windows of {horizon}"
     )
+
+
+def _must_choose_anew(night: Night) -> bool:
+    """Whether what the night's watch found leaves no earlier choice standing."""
+    return night.config.recommend.choose.on_drift and bool(drifted_at(night))
 
 
 def _decide(night: Night, stamp: Stamp) -> StepRun:

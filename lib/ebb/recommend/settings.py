@@ -128,6 +128,7 @@ class Choose(_Section):
     horizon : length of a label window; None: a tenth of the events' span, 1 to 30 days.
     users : at most so many users a night, chosen by a hash of their id.
     every : a choice is kept for so long.
+    on_drift : it is made anew before that where inputs drifted or slates suddenly did worse.
     penalty : on squared weights of the blend, in users' worth.
     """
 
@@ -135,6 +136,7 @@ class Choose(_Section):
     horizon: Duration | None = None
     users: int = Field(default=2_000, ge=10)
     every: Duration = timedelta(days=7)
+    on_drift: bool = True
     penalty: Positive = 3.0
 
 

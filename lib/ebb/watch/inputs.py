@@ -1,0 +1,52 @@
+"""Which inputs are watched: numbers of users and items, and what people do with what.
+
+Numbers that grow with the calendar whatever people do (`tenure_days`, `age_days`) are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from ebb.durations import format_duration
+from ebb.features.settings import Features
+
+_OF_USERS = (
+    "n", "recency_days", "active_days", "sessions", "events_per_session", "median_gap_hours",
+    "repeat_share",
+)  # fmt: skip
+_OF_ITEMS = (
+    "n", "users", "recency_days", "popularity", "velocity", "audience_entropy", "repeat_share",
+)  # fmt: skip
+
+
+def numbers_of_users(settings: Features, facets: Sequence[str]) -> dict[str, Column]:
+    """Name to column of `user_features`; an entry of a map is named ``entropy.category``."""
+    entries = [("events_in", format_duration(window)) for window in settings.activity]
+    entries += [(name, facet) for name in ("entropy", "divergence") for facet in facets]
+    mapped = {f"{name}.{key}": F.try_element_at(F.col(name), F.lit(key)) for name, key in entries}
+    return {name: F.col(name) for name in _OF_USERS} | mapped
+
+
+def numbers_of_items() -> dict[str, Column]:
+    """Name to column of `item_features`."""
+    return {name: F.col(name) for name in _OF_ITEMS}
+
+
+def mixes(events: DataFrame, items: DataFrame, until: datetime, window: timedelta) -> DataFrame:
+    """of, name, bin: of each event in [until - window, until) its type and each category.
+
+    Parameters
+    ----------
+    events : item_id, event_type, event_ts. items : item_id, categories; one row an item.
+    """
+    at = F.col("event_ts")
+    recent = events.where((at >= F.lit(until - window)) & (at < F.lit(until)))
+    types = recent.select(F.lit("event_type").alias("name"), F.col("event_type").alias("bin"))
+    categories = recent.join(items, on="item_id", how="inner").select(
+        F.lit("category").alias("name"), F.explode(F.array_distinct("categories")).alias("bin")
+    )
+    return types.unionByName(categories).select(F.lit("events").alias("of"), "name", "bin")
