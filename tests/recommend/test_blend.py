@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from ebb.ranker.features import BESIDE
 from ebb.recommend.blend import fit_blend
 from ebb.recommend.choose import choose, ndcg
 from ebb.recommend.features import Feature
@@ -27,6 +28,7 @@ def view(users: list[tuple[np.ndarray, list[int]]], names=NAMES) -> View:
         starts=np.concatenate(([0], np.cumsum(lengths))),
         places=np.concatenate([np.arange(n) for n in lengths]).astype(np.int32),
         features=np.concatenate([f for f, _ in users]).astype(np.float32),
+        beside=np.zeros((sum(lengths), len(BESIDE)), dtype=np.float32),
         is_label=is_label,
         labels=np.array([max(1, len(taken)) for _, taken in users]),
         ids=pa.array([f"i{k}" for k in range(max(lengths))]),

@@ -120,6 +120,7 @@ def _some_users(view: View, first: int) -> View:
         starts=starts,
         places=view.places[own],
         features=view.features[own],
+        beside=view.beside[own],
         is_label=view.is_label[own],
         labels=view.labels[users],
         ids=view.ids,

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ebb.ranker.features import BESIDE, beside
 from ebb.recommend.catalogue import Catalogue, Doubles, Integers
 from ebb.recommend.gather import shipped_catalogue
 from ebb.recommend.pasts import read_blocks
@@ -42,6 +43,7 @@ class View:
     users : (u,) ids. starts : (u + 1,) where each user's candidates begin.
     places : (c,) places of the candidates, ascending within a user.
     features : (c, f). is_label : (c,) taken in the label window.
+    beside : (c, e) what trees alone may look at (`ranker.features.BESIDE`).
     labels : (u,) items that the user took there, candidates or not; at least 1.
     ids : item ids by place.
     """
@@ -53,6 +55,7 @@ class View:
     starts: Integers
     places: npt.NDArray[np.int32]
     features: npt.NDArray[np.float32]
+    beside: npt.NDArray[np.float32]
     is_label: npt.NDArray[np.bool_]
     labels: Integers
     ids: pa.Array
@@ -83,7 +86,8 @@ def _batch(catalogue: Catalogue, plan: Plan, block: list[object]) -> pa.RecordBa
         places.append(one.items.astype(np.int32))
         is_label.append(np.isin(one.items, one.past.labels))
         labels.append(np.full(count, len(one.past.labels), dtype=np.int32))
-        features.append(one.features.astype(np.float32))
+        own = [one.features, beside(catalogue, plan, one)]
+        features.append(np.concatenate(own, axis=1, dtype=np.float32))
     if not users:
         return pa.RecordBatch.from_pylist([], schema=_ARROW)
     matrix = np.concatenate(features)
@@ -111,6 +115,7 @@ def as_view(
     users = rows.column("user_id").to_numpy(zero_copy_only=False)
     begins = np.flatnonzero(np.append(True, users[1:] != users[:-1])) if len(users) else users
     features = rows.column("features").combine_chunks().flatten().to_numpy()
+    matrix = features.reshape(len(users), len(names) + len(BESIDE))
     return View(
         as_of,
         until,
@@ -118,7 +123,8 @@ def as_view(
         users=users[begins].tolist() if len(users) else [],
         starts=np.append(begins, len(users)).astype(np.int64),
         places=rows.column("place").to_numpy(),
-        features=features.reshape(len(users), len(names)),
+        features=matrix[:, : len(names)],
+        beside=matrix[:, len(names) :],
         is_label=rows.column("is_label").to_numpy(zero_copy_only=False),
         labels=rows.column("labels").to_numpy()[begins.astype(np.int64)].astype(np.int64)
         if len(users)

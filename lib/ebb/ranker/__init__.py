@@ -1,0 +1,1 @@
+"""The learned ranker: boosted trees over what the blend weighs, on top of it."""

@@ -1,0 +1,57 @@
+"""What trees may look at beside the features of the blend: the user, the item, the calendar.
+
+The blend can't use what is the same for all of a user's candidates; trees can, since they split on
+it first and on what differs below. Pure numpy; never imports Spark, and sees nothing at or after
+as_of.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from ebb.recommend.catalogue import Catalogue, Doubles
+from ebb.recommend.features import Feature
+from ebb.recommend.scoring import Candidates, Plan
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROS_A_DAY = 86_400e6
+_LEAST_DAYS, _NEVER_DAYS = 0.05, 1000.0
+_LEAST_EVENTS = 0.1
+
+# Those of the item speak in reasons as its popularity and its newness do; the others, which say
+# nothing of one item rather than another, have no source.
+BESIDE = (
+    Feature("user_events", ""),
+    Feature("user_items", ""),
+    Feature("user_idle_days", ""),
+    Feature("hour", ""),
+    Feature("weekday", ""),
+    Feature("month", ""),
+    Feature("item_events", "popularity"),
+    Feature("item_age_days", "new"),
+)
+BESIDE_NAMES = tuple(feature.name for feature in BESIDE)
+
+
+def beside(catalogue: Catalogue, plan: Plan, one: Candidates) -> Doubles:
+    """(c, e) the features of `BESIDE` for a user's candidates.
+
+    Logarithms of counts and days, an event counting by its weight over the mean one's; of the
+    calendar, the hour, weekday (Monday is 0) and month of as_of in UTC. An item of unknown age has
+    NaN, which trees take as missing.
+    """
+    past, items = one.past, one.items
+    taken = past.n > 0
+    idle = _NEVER_DAYS
+    if taken.any():
+        idle = (plan.as_of - int(past.last_ts[taken].max())) / _MICROS_A_DAY + _LEAST_DAYS
+    at = _EPOCH + timedelta(microseconds=plan.as_of)
+    of_user = [np.log1p(past.n.sum()), np.log1p(taken.sum()), np.log(idle)]
+    same = np.array([*of_user, at.hour, at.weekday(), at.month], dtype=np.float64)
+    events = np.maximum(catalogue.popularity[items, -1], 0.0) / plan.mean_weight
+    age = np.log(np.maximum(catalogue.age_days[items], _LEAST_DAYS))
+    return np.column_stack(
+        [np.broadcast_to(same, (len(items), len(same))), np.log(_LEAST_EVENTS + events), age]
+    )
