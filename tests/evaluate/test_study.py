@@ -35,7 +35,7 @@ def shop_of_habits(tables: Tables, folder: Path) -> Shop:
 
 def night_of(shop: Shop, **evaluate: object) -> Night:
     config = shop.config(
-        recommend={"weights": None, "choose": {"nights": 2, "horizon": "1d"}, "n": 2},
+        recommend={"weights": None, "choose": {"nights": 1, "horizon": "1d"}, "n": 2},
         train={"models": []},
         evaluate={"horizon": "1d", **evaluate},
     )
