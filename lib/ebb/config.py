@@ -267,6 +267,8 @@ class Keep(Section):
     item_features: Duration | None = None
     models: Duration | None = None
     choices: Duration | None = None
+    training_sets: Duration | None = timedelta(days=30)
+    rankers: Duration | None = None
     hot_list: Duration | None = None
     evaluations: Duration | None = None
     drift: Duration | None = None
@@ -338,6 +340,15 @@ class Config(Section):
             raise ValueError(
                 f"interests.facets names {unknown[0]}, which the item source doesn't map; "
                 f"expected of {', '.join(sorted(known))}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ranker_is_fitted(self) -> Self:
+        if self.recommend.strategy == "ranker" and self.train.ranker is None:
+            raise ValueError(
+                "recommend.strategy is ranker, but train.ranker is left out; "
+                "write train.ranker: {} to fit one"
             )
         return self
 

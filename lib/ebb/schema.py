@@ -276,11 +276,58 @@ CHOICES = Table(
     "train",
     _columns(
         _AS_OF,
-        ("strategy", _STRING, "blend, or one source: with decay, or _flat without"),
+        ("strategy", _STRING, "blend, ranker, or one source: with decay, or _flat without"),
         ("is_chosen", _BOOL, "slates are ranked by it until the next choice"),
         ("ndcg", _DOUBLE, "mean NDCG at recommend.n; empty where it wasn't tried", "null"),
         ("users", _LONG, "users of the windows that it was judged on"),
         ("weights", _NUMBERS, "feature to its weight"),
+    ),
+    sliced=True,
+)
+TRAINING_SETS = Table(
+    "training_sets",
+    "What the ranker learned from: candidates of some users at the beginnings of label windows, "
+    "and which of them they took in the window.",
+    ("as_of", "label_from", "user_id", "item_id"),
+    "train",
+    _columns(
+        _AS_OF,
+        ("label_from", _TS, "beginning of the label window: features are from strictly before it"),
+        ("label_until", _TS, "its end, not included"),
+        _USER,
+        _ITEM,
+        ("group_id", _LONG, "names the user's candidates of the window, ranked with each other"),
+        ("is_label", _BOOL, "the user took it in the window"),
+        ("labels", _INT, "items that the user took in the window, candidates or not"),
+        ("weight", _DOUBLE, "candidates that the row stands for: 1, more where some are left out"),
+        ("features", T.ArrayType(T.FloatType()), "in the order of the commit's facts"),
+    ),
+    sliced=True,
+)
+RANKERS = Table(
+    "rankers",
+    "The registry of rankers: each that was fitted, how it did against the best other strategy on "
+    "windows held out, and whether it was promoted.",
+    ("as_of",),
+    "train",
+    _columns(
+        _AS_OF,
+        ("version", _STRING, "hash of the booster"),
+        ("promoted", _BOOL, "it was clearly ahead, so slates were ranked by it from then on"),
+        ("reason", _STRING, "why, in a sentence"),
+        ("ndcg", _DOUBLE, "mean NDCG at recommend.n on the windows held out"),
+        ("ndcg_other", _DOUBLE, "that of the best other strategy"),
+        ("other", _STRING, "which one that is"),
+        ("ahead", _DOUBLE, "ndcg less ndcg_other"),
+        ("ahead_low", _DOUBLE, "its 95 % interval, by a paired bootstrap over users"),
+        ("ahead_high", _DOUBLE, "the same"),
+        ("users", _LONG, "users judged, each once a window"),
+        ("windows", _INT, "label windows that it was at last fitted on"),
+        ("trees", _INT, "trees"),
+        ("weights", _NUMBERS, "of the blend below the trees: feature to its weight"),
+        ("importance", _NUMBERS, "feature to its share of what all splits gained"),
+        ("booster", T.BinaryType(), "the trees, as xgboost stores them (UBJSON)"),
+        ("lineage", T.MapType(_STRING, _LONG), "Delta versions that it was fitted from"),
     ),
     sliced=True,
 )
@@ -443,6 +490,6 @@ RUNS = Table(
 )
 ALL = (
     EVENTS, QUARANTINE, FILES, ITEMS, USERS, INTEREST_STATE, INTERESTS_NOW,
-    USER_FEATURES, ITEM_FEATURES, CHOICES, ITEM_WEIGHTS, ITEM_FACTORS, MODELS, RECOMMENDATIONS,
-    HOT_LIST, EVALUATIONS, DRIFT, RUNS,
+    USER_FEATURES, ITEM_FEATURES, CHOICES, TRAINING_SETS, RANKERS, ITEM_WEIGHTS, ITEM_FACTORS,
+    MODELS, RECOMMENDATIONS, HOT_LIST, EVALUATIONS, DRIFT, RUNS,
 )  # fmt: skip

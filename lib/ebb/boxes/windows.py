@@ -18,10 +18,12 @@ from ebb.evaluate.slates import labels_after
 from ebb.evaluate.splits import Split
 from ebb.interests.counted import counted
 from ebb.models.fit import FittedModels, fit_models
+from ebb.ranker.settings import Ranker
+from ebb.ranker.training import examples
 from ebb.recommend.eligible import items_at
 from ebb.recommend.features import Columns
 from ebb.recommend.half_lives import HalfLives
-from ebb.recommend.prepare import prepare, view_of
+from ebb.recommend.prepare import Prepared, prepare, view_of, view_rows
 from ebb.recommend.settings import Recommend
 from ebb.recommend.views import View
 from ebb.schema import EVENTS, ITEMS
@@ -32,16 +34,21 @@ _LEAST_PAST = 2
 
 
 def windows_before(
-    as_of: datetime, first: datetime, half_lives: HalfLives, settings: Recommend
+    as_of: datetime,
+    first: datetime,
+    half_lives: HalfLives,
+    settings: Recommend,
+    most: int | None = None,
 ) -> list[Split]:
     """The windows that end at `as_of` one after the other, the latest first.
 
     Parameters
     ----------
     first : the first event; windows without a past of two windows' length are left out.
+    most : how many at most; None is `recommend.choose.nights`.
     """
     horizon = settings.choose.horizon or half_lives.scale
-    ends = [as_of - horizon * place for place in range(settings.choose.nights)]
+    ends = [as_of - horizon * place for place in range(most or settings.choose.nights)]
     windows = [Split(end - horizon, end) for end in ends]
     return [w for w in windows if w.as_of - first >= horizon * _LEAST_PAST]
 
@@ -68,14 +75,31 @@ class Seen:
         ----------
         columns : with the half-lives that the models were fitted with.
         """
-        events, config = self.night.tables.read(EVENTS), self.night.config
-        then = counted(events, config.events, self.window.until)
+        until = self.window.until
+        return view_of(
+            self._prepared(columns), self.known, self._labels(columns), until, most_users
+        )
+
+    @contextmanager
+    def examples(self, columns: Columns, settings: Ranker) -> Iterator[DataFrame]:
+        """The window's rows of a training set (`training.examples`); lazy, while `with` lasts."""
+        prepared = self._prepared(columns)
+        rows = view_rows(
+            prepared, self.known, self._labels(columns), settings.users, settings.negatives
+        )
+        with rows as found:
+            yield examples(found, prepared.places, self.window)
+
+    def _labels(self, columns: Columns) -> DataFrame:
+        events = self.night.tables.read(EVENTS)
+        then = counted(events, self.night.config.events, self.window.until)
         had = None if columns.repeat else self.known.select("user_id", "item_id").distinct()
-        labels = labels_after(then, self.window.as_of, self.window.until, had)
+        return labels_after(then, self.window.as_of, self.window.until, had)
+
+    def _prepared(self, columns: Columns) -> Prepared:
         models = (self.fitted.item_weights, self.fitted.item_factors)
-        as_of = self.window.as_of
-        prepared = prepare(self.known, self.items, *models, as_of, columns, config)
-        return view_of(prepared, self.known, labels, self.window.until, most_users)
+        config = self.night.config
+        return prepare(self.known, self.items, *models, self.window.as_of, columns, config)
 
 
 @contextmanager

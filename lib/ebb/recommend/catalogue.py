@@ -7,6 +7,7 @@ into memory, so that the Python workers of a machine share one copy. Never impor
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -101,6 +102,11 @@ class Catalogue:
         return np.column_stack([np.log(_LEAST + share), np.log(self.velocity), -np.log(age)])
 
     @cached_property
+    def id_hashes(self) -> npt.NDArray[np.uint64]:
+        """(m,) of the ids."""
+        return crc32s(self.ids)
+
+    @cached_property
     def eligible_places(self) -> Integers:
         return np.flatnonzero(self.eligible)
 
@@ -137,6 +143,11 @@ class Catalogue:
                 starts = np.searchsorted(keys.entries[at][by_key], numbers)
             found[facet] = (starts, lists[0], lists[1])
         return found
+
+
+def crc32s(ids: pa.Array) -> npt.NDArray[np.uint64]:
+    """(m,) a hash of each id that is the same on any machine."""
+    return np.array([zlib.crc32(text.encode()) for text in ids.to_pylist()], dtype=np.uint64)
 
 
 def open_catalogue(path: str) -> Catalogue:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,6 +18,7 @@ from ebb.recommend.gather import gather, items_side, mean_weight, places_of, shi
 from ebb.recommend.pasts import past_rows
 from ebb.recommend.scoring import Plan
 from ebb.recommend.views import SCHEMA, View, as_view, view_batches
+from ebb.storage import stored
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -73,16 +76,26 @@ def prepare(
     return Prepared(as_of, name, table, places_of(spark, table), plan)
 
 
-def view_of(
-    prepared: Prepared, events: DataFrame, labels: DataFrame, until: datetime, most_users: int
-) -> View:
-    """The view of users with labels: `most_users` of them, the first by a hash of their id.
+@contextmanager
+def view_rows(
+    prepared: Prepared,
+    events: DataFrame,
+    labels: DataFrame,
+    most_users: int,
+    negatives: int | None = None,
+) -> Iterator[DataFrame]:
+    """Candidates of users with labels: `most_users` of them, the first by a hash of their id.
 
     Parameters
     ----------
     events : user_id, item_id, event_ts, weight; all strictly before the as_of.
     labels : user_id, item_id, distinct; those don't count that nobody could have foreseen: of
         people unknown at the as_of, and on items that could not have been recommended then.
+    negatives : at most so many candidates of a user that they didn't take; None is all.
+
+    Yields
+    ------
+    DataFrame of `views.SCHEMA`, for as long as the `with` lasts. Lazy.
     """
     known = F.broadcast(prepared.places.where("eligible").select("item_id"))
     reachable = labels.join(known, on="item_id", how="left_semi").join(
@@ -90,8 +103,7 @@ def view_of(
     )
     users = reachable.select("user_id").distinct()
     chosen = users.orderBy(F.xxhash64("user_id"), "user_id").limit(most_users)
-    kept = chosen.persist()
-    try:
+    with stored(chosen) as kept:
         theirs = F.broadcast(kept)
         rows = past_rows(
             events.join(theirs, on="user_id", how="left_semi"),
@@ -101,9 +113,16 @@ def view_of(
             prepared.plan.columns.half_lives,
             reachable.join(theirs, on="user_id", how="left_semi"),
         )
-        found = rows.mapInArrow(partial(view_batches, prepared.name, prepared.plan), SCHEMA)
-        table = found.toArrow()
-    finally:
-        kept.unpersist()
+        yield rows.mapInArrow(
+            partial(view_batches, prepared.name, prepared.plan, negatives), SCHEMA
+        )
+
+
+def view_of(
+    prepared: Prepared, events: DataFrame, labels: DataFrame, until: datetime, most_users: int
+) -> View:
+    """The view of some users with labels; parameters as of `view_rows`. Runs jobs."""
+    with view_rows(prepared, events, labels, most_users) as rows:
+        table = rows.toArrow()
     names = prepared.plan.columns.names
     return as_view(table, names, prepared.table.column("id"), prepared.as_of, until)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from ebb.durations import Duration, format_duration
 from ebb.interests.curves import Positive
+from ebb.ranker.settings import Ranker
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -20,7 +21,7 @@ Model = Literal["neighbours", "ease", "als"]
 Strategy = Literal[
     "auto", "blend", "popularity", "popularity_flat", "rising", "history", "history_flat",
     "neighbours", "neighbours_flat", "ease", "ease_flat", "als", "als_flat", "affinity",
-    "affinity_flat",
+    "affinity_flat", "ranker",
 ]  # fmt: skip
 
 
@@ -76,6 +77,7 @@ class Train(_Section):
     ----------
     models : those that are fitted; the others have no features.
     history : a user's latest items that are paired with each other; bounds what one user costs.
+    ranker : boosted trees on top of the blend; None fits none.
     """
 
     models: tuple[Model, ...] = ("neighbours", "ease", "als")
@@ -83,6 +85,7 @@ class Train(_Section):
     neighbours: Neighbours = Neighbours()
     ease: Ease = Ease()
     als: Als = Als()
+    ranker: Ranker | None = None
 
 
 # --------------------------------------------------------------------------- recommend
@@ -182,7 +185,7 @@ class Recommend(_Section):
     ----------
     repeat : whether slates may hold what their user had; ``auto`` looks at what people do.
     repeat_threshold : the share of recent takes that were repeats, from which ``auto`` allows it.
-    strategy : ``auto`` chooses on nights before as_of; ``blend`` or one source pins it.
+    strategy : ``auto`` chooses on nights before as_of; ``blend``, ``ranker`` or one source pins it.
     weights : of the blend's features, by name; pins them. Others weigh 0.
     candidates : items that each source nominates for a user.
     block, allow : items that may not, or that alone may, be recommended.

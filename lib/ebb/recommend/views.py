@@ -1,7 +1,7 @@
 """What could be seen of users at an as_of, and what they then took: the ground of every choice.
 
 A view holds the candidates of some users with all features, and which of them became labels. The
-blend is fitted on views, strategies are compared on them, and training sets are made of them.
+blend is fitted on views and strategies are compared on them; a training set has the same rows.
 """
 
 from __future__ import annotations
@@ -16,18 +16,22 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ebb.ranker.features import BESIDE, beside
+from ebb.ranker.sampling import kept_candidates
 from ebb.recommend.catalogue import Catalogue, Doubles, Integers
 from ebb.recommend.gather import shipped_catalogue
-from ebb.recommend.pasts import read_blocks
+from ebb.recommend.pasts import Past, read_blocks
 from ebb.recommend.scoring import Plan, score_block
 
-SCHEMA = "user_id string, place int, is_label boolean, labels int, features array<float>"
+SCHEMA = (
+    "user_id string, place int, is_label boolean, labels int, weight double, features array<float>"
+)
 _ARROW = pa.schema(
     [
         ("user_id", pa.string()),
         ("place", pa.int32()),
         ("is_label", pa.bool_()),
         ("labels", pa.int32()),
+        ("weight", pa.float64()),
         ("features", pa.list_(pa.float32())),
     ]
 )
@@ -65,29 +69,43 @@ class View:
         """(c,) the number of each candidate's user."""
         return np.repeat(np.arange(len(self.users)), np.diff(self.starts))
 
+    @property
+    def matrix(self) -> npt.NDArray[np.float32]:
+        """(c, f + e) what trees look at; a copy."""
+        return np.concatenate([self.features, self.beside], axis=1)
+
     def column(self, name: str) -> Doubles:
         return self.features[:, self.names.index(name)].astype(np.float64)
 
 
 def view_batches(
-    name: str, plan: Plan, batches: Iterable[pa.RecordBatch]
+    name: str, plan: Plan, negatives: int | None, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """The candidates of one partition of `past_rows` with labels; runs on executors."""
+    """The candidates of one partition of `past_rows` with labels; runs on executors.
+
+    Parameters
+    ----------
+    negatives : at most so many candidates of a user that were not taken; None is all.
+    """
     catalogue = shipped_catalogue(name)
     for block in read_blocks(batches):
-        yield _batch(catalogue, plan, [past for past in block if len(past.labels)])
+        yield _batch(catalogue, plan, negatives, [past for past in block if len(past.labels)])
 
 
-def _batch(catalogue: Catalogue, plan: Plan, block: list[object]) -> pa.RecordBatch:
-    users, places, is_label, labels, features = [], [], [], [], []
-    for one in score_block(catalogue, plan, block):  # type: ignore[arg-type]
-        count = len(one.items)
-        users += [one.past.user_id] * count
-        places.append(one.items.astype(np.int32))
-        is_label.append(np.isin(one.items, one.past.labels))
-        labels.append(np.full(count, len(one.past.labels), dtype=np.int32))
+def _batch(
+    catalogue: Catalogue, plan: Plan, negatives: int | None, block: list[Past]
+) -> pa.RecordBatch:
+    users, places, is_label, labels, weights, features = [], [], [], [], [], []
+    for one in score_block(catalogue, plan, block):
+        user, taken = one.past.user_id, np.isin(one.items, one.past.labels)
+        rows, weight = kept_candidates(catalogue.id_hashes, user, one.items, taken, negatives)
+        users += [user] * len(rows)
+        places.append(one.items[rows].astype(np.int32))
+        is_label.append(taken[rows])
+        labels.append(np.full(len(rows), len(one.past.labels), dtype=np.int32))
+        weights.append(weight)
         own = [one.features, beside(catalogue, plan, one)]
-        features.append(np.concatenate(own, axis=1, dtype=np.float32))
+        features.append(np.concatenate(own, axis=1, dtype=np.float32)[rows])
     if not users:
         return pa.RecordBatch.from_pylist([], schema=_ARROW)
     matrix = np.concatenate(features)
@@ -98,6 +116,7 @@ def _batch(catalogue: Catalogue, plan: Plan, block: list[object]) -> pa.RecordBa
             pa.array(np.concatenate(places)),
             pa.array(np.concatenate(is_label)),
             pa.array(np.concatenate(labels)),
+            pa.array(np.concatenate(weights)),
             pa.ListArray.from_arrays(pa.array(starts), pa.array(matrix.ravel())),
         ],
         schema=_ARROW,
