@@ -43,14 +43,13 @@ def show(night: Night, user_id: str, plot: Path | None = None) -> None:
 
 
 def _latest(night: Night) -> datetime:
-    stamps = [commit.stamp for commit in night.tables.history(RECOMMENDATIONS)]
-    known = [s.as_of for s in stamps if s and s.as_of and s.as_of <= night.as_of]
-    if not known:
+    latest = night.tables.latest_as_of(RECOMMENDATIONS, night.as_of)
+    if latest is None:
         raise RunError(
             f"there are no slates as of {format_instant(night.as_of)} or before under "
             f"{night.tables.root}; run: ./spark-submit.sh nightly"
         )
-    return max(known)
+    return latest
 
 
 def _interests_table(night: Night, user_id: str, as_of: datetime, titles: DataFrame) -> RichTable:

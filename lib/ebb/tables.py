@@ -178,6 +178,12 @@ class Tables:
             known = self._known[table.name] = self._read_history(table, limit)
         return known.commits[:limit]
 
+    def latest_as_of(self, table: Table, until: datetime) -> datetime | None:
+        """The latest as_of up to and including `until` that a slice was written for, if any."""
+        stamps = [commit.stamp for commit in self.history(table)]
+        known = [stamp.as_of for stamp in stamps if stamp and stamp.as_of]
+        return max((as_of for as_of in known if as_of <= until), default=None)
+
     def _read_history(self, table: Table, limit: int | None) -> _History:
         delta = DeltaTable.forPath(self.spark, self.path(table))
         wanted = None if limit is None else max(limit, LAST_FEW)

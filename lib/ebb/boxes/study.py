@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 import pandas as pd
@@ -87,10 +87,14 @@ class Study:
         names = sorted(reduce(set.intersection, judged) - {AUTO})
         return [AUTO, *names]
 
+    @cached_property
+    def pooled(self) -> pd.DataFrame:
+        """`users` of all nights, with their as_of."""
+        return pd.concat([night.users.assign(as_of=night.window.as_of) for night in self.nights])
+
     def ahead(self, model: str, metric: str) -> Interval:
         """How far `auto` is ahead of a model in a metric, over all nights, drawn by users."""
-        pooled = pd.concat([night.users.assign(as_of=night.window.as_of) for night in self.nights])
-        return compare_models(pooled, metric, AUTO, model)
+        return compare_models(self.pooled, metric, AUTO, model)
 
     def mean(self, model: str, metric: str, of_slice: str = "all") -> float:
         """Mean of a metric over the nights, each night weighing the same."""
