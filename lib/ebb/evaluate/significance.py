@@ -91,11 +91,36 @@ def bootstrap_mean(
     given = ~np.isnan(figures)
     if not given.any():
         raise ValueError("no row has a figure: there is nothing to draw from")
-    sums, rows = _by_user(figures[given], None if users is None else np.asarray(users)[given])
-    means = _drawn_means(sums, rows, draws, np.random.default_rng(seed))
+    drawn = None if users is None else np.asarray(users)[given]
+    return bootstrap_ratio(
+        figures[given], np.ones(given.sum()), drawn, draws=draws, seed=seed, level=level
+    )
+
+
+def bootstrap_ratio(
+    numerators: ArrayLike,
+    denominators: ArrayLike,
+    users: ArrayLike | None = None,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Interval:
+    """The sum of numerators over that of denominators, with its interval: a weighted mean.
+
+    Parameters as in `paired_bootstrap`; denominators are at least 0, and not all 0.
+    """
+    over, under = np.asarray(numerators, dtype=float), np.asarray(denominators, dtype=float)
+    if not under.sum() > 0:
+        raise ValueError(f"the denominators add up to {under.sum()}; expected more than 0")
+    if users is not None:
+        _, codes = np.unique(np.asarray(users), return_inverse=True)
+        over, under = (np.bincount(codes, weights=one).astype(float) for one in (over, under))
+    means = _drawn_means(over, under, draws, np.random.default_rng(seed))
     tail = (1.0 - level) / 2.0
-    low, high = np.quantile(means, [tail, 1.0 - tail])
-    return Interval(sums.sum() / rows.sum(), float(low), float(high), len(sums), level)
+    # A draw of nobody with a weight says nothing.
+    low, high = np.nanquantile(means, [tail, 1.0 - tail])
+    return Interval(float(over.sum() / under.sum()), float(low), float(high), len(over), level)
 
 
 def compare_models(
@@ -151,20 +176,11 @@ def test_set_hash(labels: DataFrame) -> str:
     return f"{row['labels']}-{''.join(digits)}"
 
 
-def _by_user(
-    figures: NDArray[np.float64], users: NDArray[np.generic] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Each user's sum of figures, and number of rows."""
-    if users is None:
-        return figures, np.ones(len(figures))
-    _, codes = np.unique(users, return_inverse=True)
-    return np.bincount(codes, weights=figures).astype(float), np.bincount(codes).astype(float)
-
-
 def _drawn_means(
     sums: NDArray[np.float64], rows: NDArray[np.float64], draws: int, random: np.random.Generator
 ) -> NDArray[np.float64]:
-    """The mean of each draw of as many users with replacement, in blocks of bounded memory.
+    """The mean of each draw of as many users with replacement, in blocks of bounded memory; NaN
+    where the drawn ones have no row.
 
     The draws of a user are multinomial; taking the drawn users' sums is the same as weighing them.
     """
@@ -174,5 +190,7 @@ def _drawn_means(
     for start in range(0, draws, block):
         size = (min(block, draws - start), users)
         drawn = random.integers(0, users, size=size, dtype=np.int32)
-        means[start : start + size[0]] = sums[drawn].sum(axis=1) / rows[drawn].sum(axis=1)
+        total, count = sums[drawn].sum(axis=1), rows[drawn].sum(axis=1)
+        empty = np.full(size[0], np.nan)
+        means[start : start + size[0]] = np.divide(total, count, out=empty, where=count > 0)
     return means
