@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -246,6 +247,8 @@ def test_spark_gets_the_jars_and_the_package_as_a_zip(ready: Copy) -> None:
     subprocess.run(
         [sys.executable, "-P", "-c", program], check=True, env={"PYTHONPATH": str(package)}
     )
+    held = zipfile.ZipFile(package).namelist()
+    assert {f"ebb/evaluate/report/{name}" for name in ("page.html", "style.css")} <= set(held)
 
 
 def test_a_changed_package_is_another_zip(changing: Copy) -> None:

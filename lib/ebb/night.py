@@ -110,6 +110,7 @@ def evaluate(night: Night, report: Path | None = None) -> None:
         write_study(night, found)
     print_study(found)
     path = report or Path(f"evaluation-{night.as_of:%Y-%m-%d}.html")
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(report_of(night, found), encoding="utf-8")
     print(f"Report: {path}")
 
