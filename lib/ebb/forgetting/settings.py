@@ -22,7 +22,6 @@ class Forgetting(BaseModel):
         of `recommend.half_lives`, a tenth of the events' span.
     session_gap : an event that comes more than this after the one before of the same key is a
         return; what comes sooner belongs to the same visit.
-    facets : that are learned; None means item, category and tag, where interests are kept in them.
     users : half-lives' priors are estimated from at most so many users, chosen by a hash of their
         id.
     """
@@ -32,5 +31,4 @@ class Forgetting(BaseModel):
     every: Duration = timedelta(days=7)
     horizon: Duration | None = None
     session_gap: Duration = timedelta(minutes=30)
-    facets: tuple[str, ...] | None = None
     users: int = Field(default=5_000, ge=10)
