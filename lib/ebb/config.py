@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from ebb.durations import Duration, OptionalInstant, format_duration, parse_instant
 from ebb.features.settings import Features
+from ebb.forgetting.settings import Forgetting
 from ebb.interests.curves import Positive
 from ebb.interests.measures import Interests
 from ebb.recommend.settings import Recommend, Train
@@ -266,6 +267,9 @@ class Keep(Section):
     user_features: Duration | None = None
     item_features: Duration | None = None
     models: Duration | None = None
+    half_lives: Duration | None = timedelta(days=90)
+    forgetting_curves: Duration | None = None
+    forgetting_fits: Duration | None = None
     choices: Duration | None = None
     training_sets: Duration | None = timedelta(days=30)
     rankers: Duration | None = None
@@ -313,7 +317,10 @@ class Spark(Section):
 
 
 class Config(Section):
-    """Everything a night needs to know. Without `features` their tables aren't written."""
+    """Everything a night needs to know.
+
+    Without `features` their tables aren't written; without `forgetting` no night learns half-lives.
+    """
 
     root: str
     run: Run = Run()
@@ -324,6 +331,7 @@ class Config(Section):
     users: UserSource | None = None
     interests: Interests = Interests()
     features: Features | None = None
+    forgetting: Forgetting | None = None
     train: Train = Train()
     recommend: Recommend = Recommend()
     hot_list: HotList = HotList()

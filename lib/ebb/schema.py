@@ -331,6 +331,71 @@ RANKERS = Table(
     ),
     sliced=True,
 )
+HALF_LIVES = Table(
+    "half_lives",
+    "How fast each user forgets: after so many days what they did counts half for coming back.",
+    ("as_of", "user_id", "facet"),
+    "forgetting",
+    _columns(
+        _AS_OF,
+        _USER,
+        ("facet", _STRING, "item, category or tag"),
+        ("half_life_days", _DOUBLE, "e to the posterior mean of log h"),
+        ("deviation", _DOUBLE, "posterior standard deviation of log h"),
+        ("returns", _LONG, "returns to a key that it was learned from"),
+        (
+            "source",
+            _STRING,
+            "own: mostly the user's own returns; else mostly the prior: regression on what the "
+            "user's past is like, segment of activity, or global",
+        ),
+    ),
+    sliced=True,
+)
+FORGETTING_CURVES = Table(
+    "forgetting_curves",
+    "The learned curve of each facet and event type: a mixture of exponentials, a row a part.",
+    ("as_of", "facet", "event_type", "half_life_days"),
+    "forgetting",
+    _columns(
+        _AS_OF,
+        ("facet", _STRING, "item, category or tag"),
+        ("event_type", _STRING, "one of events.types"),
+        ("half_life_days", _DOUBLE, "of the part"),
+        ("weight", _DOUBLE, "of the part; those of an event type add up to 1"),
+        (
+            "strength",
+            _DOUBLE,
+            "what a fresh event of the type says for coming back, over the strongest type's; 0: "
+            "nothing, and the curve is the tuned half-life's",
+        ),
+    ),
+    sliced=True,
+)
+FORGETTING_FITS = Table(
+    "forgetting_fits",
+    "How models of forgetting foresaw the returns of the last horizon before as_of.",
+    ("as_of", "facet", "model"),
+    "forgetting",
+    _columns(
+        _AS_OF,
+        ("facet", _STRING, "item, category or tag"),
+        ("model", _STRING, "adaptive, point, global, constant or waiting"),
+        ("loglik_per_return", _DOUBLE, "held-out log-likelihood a return, nats", "null"),
+        ("ahead", _DOUBLE, "how far that is ahead of global's", "null"),
+        ("low", _DOUBLE, "its 95 % interval, by a paired bootstrap over users", "null"),
+        ("high", _DOUBLE, "the same", "null"),
+        ("returns", _LONG, "returns that were foreseen"),
+        ("expected", _DOUBLE, "returns that the model expected", "null"),
+        (
+            "half_life_days",
+            _DOUBLE,
+            "of global: the one half-life that is best for all at as_of; empty else",
+            "null",
+        ),
+    ),
+    sliced=True,
+)
 ITEM_WEIGHTS = Table(
     "item_weights",
     "Item-to-item models: how much having an item says for another.",
@@ -490,6 +555,7 @@ RUNS = Table(
 )
 ALL = (
     EVENTS, QUARANTINE, FILES, ITEMS, USERS, INTEREST_STATE, INTERESTS_NOW,
-    USER_FEATURES, ITEM_FEATURES, CHOICES, TRAINING_SETS, RANKERS, ITEM_WEIGHTS, ITEM_FACTORS,
+    USER_FEATURES, ITEM_FEATURES, HALF_LIVES, FORGETTING_CURVES, FORGETTING_FITS,
+    CHOICES, TRAINING_SETS, RANKERS, ITEM_WEIGHTS, ITEM_FACTORS,
     MODELS, RECOMMENDATIONS, HOT_LIST, EVALUATIONS, DRIFT, RUNS,
 )  # fmt: skip
