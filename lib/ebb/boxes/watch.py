@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import reduce
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -31,7 +30,7 @@ from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
 from ebb.tables import Commit, Stamp
 from ebb.watch.inputs import mixes, numbers_of_items, numbers_of_users
 from ebb.watch.series import Course, course_of
-from ebb.watch.stability import DRIFTED, STEADY, binned, edges_of, stability
+from ebb.watch.stability import DRIFTED, STEADY, binned, stability, values_of
 
 _STEP = "watch"
 _SECTIONS = ("events", "items", "interests", "features", "watch")
@@ -139,20 +138,18 @@ def _stability(night: Night, reference: _Reference) -> DataFrame:
     tables, config = night.tables, night.config
     events = tables.read(EVENTS)
     catalogue = versions_at(tables.read(ITEMS), night.as_of).select("item_id", "categories")
-    window = config.watch.window
-    sides = [[mixes(events, catalogue, until, window)] for until in (night.as_of, reference.as_of)]
+    dates = (night.as_of, reference.as_of)
+    bins = mixes(events, catalogue, *dates, config.watch.window)
     if config.features is not None:
         watched = {
             USER_FEATURES: numbers_of_users(config.features, config.facets),
             ITEM_FEATURES: numbers_of_items(),
         }
         for table, numbers in watched.items():
-            edges = edges_of(tables.read_slice(table, reference.as_of), numbers)
-            for side, as_of in zip(sides, (night.as_of, reference.as_of), strict=True):
-                bins = binned(tables.read_slice(table, as_of), numbers, edges)
-                side.append(bins.select(F.lit(table.name).alias("of"), "name", "bin"))
-    now, before = (reduce(DataFrame.unionByName, side) for side in sides)
-    return stability(now, before, config.watch).orderBy("of", "name")
+            rows = tables.read(table).where(F.col("as_of").isin(*dates))
+            sides = rows.withColumn("is_now", F.col("as_of") == F.lit(night.as_of))
+            bins = bins.unionByName(binned(values_of(sides, table.name, numbers)))
+    return stability(bins, config.watch).orderBy("of", "name")
 
 
 def _metric(night: Night) -> str:

@@ -36,17 +36,31 @@ def numbers_of_items() -> dict[str, Column]:
     return {name: F.col(name) for name in _OF_ITEMS}
 
 
-def mixes(events: DataFrame, items: DataFrame, until: datetime, window: timedelta) -> DataFrame:
-    """of, name, bin: of each event in [until - window, until) its type and each category.
+def mixes(
+    events: DataFrame, items: DataFrame, now: datetime, before: datetime, window: timedelta
+) -> DataFrame:
+    """of, name, is_now, bin: of each event of the window before `now`, and of that before
+    `before`, its type and each category of its item.
 
     Parameters
     ----------
     events : item_id, event_type, event_ts. items : item_id, categories; one row an item.
     """
-    at = F.col("event_ts")
-    recent = events.where((at >= F.lit(until - window)) & (at < F.lit(until)))
-    types = recent.select(F.lit("event_type").alias("name"), F.col("event_type").alias("bin"))
-    categories = recent.join(items, on="item_id", how="inner").select(
-        F.lit("category").alias("name"), F.explode(F.array_distinct("categories")).alias("bin")
+
+    def within(until: datetime) -> Column:
+        at = F.col("event_ts")
+        return (at >= F.lit(until - window)) & (at < F.lit(until))
+
+    # An event may lie in both.
+    sides = F.array_compact(
+        F.array(F.when(within(now), F.lit(True)), F.when(within(before), F.lit(False)))
     )
-    return types.unionByName(categories).select(F.lit("events").alias("of"), "name", "bin")
+    type_ = F.struct(F.lit("event_type").alias("name"), F.col("event_type").alias("bin"))
+    categories = F.coalesce(F.array_distinct("categories"), F.array().cast("array<string>"))
+    of_items = F.transform(
+        categories, lambda key: F.struct(F.lit("category").alias("name"), key.alias("bin"))
+    )
+    listed = events.where(within(now) | within(before)).join(items, on="item_id", how="left")
+    return listed.select(
+        F.explode(sides).alias("is_now"), F.concat(F.array(type_), of_items).alias("mixes")
+    ).select(F.lit("events").alias("of"), "is_now", F.inline("mixes"))

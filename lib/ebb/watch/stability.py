@@ -15,7 +15,6 @@ Risk Model Validation 14(4).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -32,52 +31,58 @@ _DIGITS = 3
 # Without drift PSI is about (1/n + 1/m) χ² of bins - 1 degrees of freedom (Yurdakul & Naranjo):
 # what lies within so many of its standard deviations above its mean is the luck of the draw.
 _LUCK = 3.0
+# That holds for many rows; of fewer than these nothing is said.
+_LEAST_ROWS = 30
 _MISSING = "missing"
 
 
-def edges_of(reference: DataFrame, numbers: Mapping[str, Column]) -> dict[str, list[float]]:
-    """The inner bounds of each number's bins: distinct tenths of the reference. One job, one row.
+def values_of(rows: DataFrame, of: str, numbers: Mapping[str, Column]) -> DataFrame:
+    """of, name, is_now, value: each number of each row, to 3 digits; null where it is none.
 
     Parameters
     ----------
-    numbers : name to a numeric column of `reference`. One that is always empty has no bounds.
-    """
-    shares = [step / BINS for step in range(1, BINS)]
-    tenths = [
-        F.percentile(significant(value, _DIGITS), shares).alias(name)
-        for name, value in numbers.items()
-    ]
-    row = reference.agg(*tenths).collect()[0]
-    return {name: sorted(set(row[name] or ())) for name in numbers}
-
-
-def binned(
-    rows: DataFrame, numbers: Mapping[str, Column], edges: Mapping[str, list[float]]
-) -> DataFrame:
-    """name, bin: of each row the bin of each number, the number of bounds below it.
-
-    An empty value, or none that is a number, has a bin of its own.
+    rows : is_now (else of the reference), and the columns that `numbers` looks at.
+    numbers : name to a numeric column of `rows`.
     """
     parts = [
-        F.struct(F.lit(name).alias("name"), _bin(value, edges[name]).alias("bin"))
-        for name, value in numbers.items()
+        F.struct(F.lit(name).alias("name"), number.cast("double").alias("value"))
+        for name, number in numbers.items()
     ]
-    return rows.select(F.inline(F.array(*parts)))
+    value = significant(F.col("value"), _DIGITS)
+    number = F.when(~F.isnan(value), value)
+    return rows.select("is_now", F.inline(F.array(*parts))).select(
+        F.lit(of).alias("of"), "name", "is_now", number.alias("value")
+    )
 
 
-def _bin(value: Column, edges: list[float]) -> Column:
-    rounded = significant(value, _DIGITS)
-    above = reduce(Column.__add__, [(rounded > e).cast("int") for e in edges], F.lit(0))
-    is_number = value.isNotNull() & ~F.isnan(value.cast("double"))
-    return F.when(is_number, above.cast("string")).otherwise(F.lit(_MISSING))
+def binned(values: DataFrame) -> DataFrame:
+    """of, name, is_now, bin: how many of the reference's tenths lie below each value.
+
+    The tenths are exact, and those that coincide count once. An empty value has a bin of its own.
+
+    Parameters
+    ----------
+    values : of `values_of`.
+    """
+    shares = [step / BINS for step in range(1, BINS)]
+    past = F.when(~F.col("is_now"), F.col("value"))
+    tenths = values.groupBy("of", "name").agg(F.percentile(past, shares).alias("tenths"))
+    below = F.size(F.filter(F.array_distinct("tenths"), lambda tenth: tenth < F.col("value")))
+    bin_ = F.when(F.col("value").isNull(), F.lit(_MISSING)).otherwise(
+        F.when(F.col("tenths").isNull(), F.lit(0)).otherwise(below).cast("string")
+    )
+    # A row a name: the numbers that are watched.
+    return values.join(F.broadcast(tenths), on=["of", "name"], how="inner").select(
+        "of", "name", "is_now", bin_.alias("bin")
+    )
 
 
-def stability(now: DataFrame, reference: DataFrame, settings: Watch) -> DataFrame:
+def stability(bins: DataFrame, settings: Watch) -> DataFrame:
     """The index of each name, and what to make of it.
 
     Parameters
     ----------
-    now, reference : of, name, bin: one row a value.
+    bins : of, name, is_now (else of the reference), bin: one row a value.
 
     Returns
     -------
@@ -85,30 +90,36 @@ def stability(now: DataFrame, reference: DataFrame, settings: Watch) -> DataFram
     ``drifted`` where the index reaches `watch.moved` or `watch.drifted` and is beyond the luck of
     as many rows, else ``steady``. Names that one side lacks are left out.
     """
-    sides = now.withColumn("side", F.lit(1)).unionByName(reference.withColumn("side", F.lit(0)))
-    bins = sides.groupBy("of", "name", "bin").agg(
-        F.count_if(F.col("side") == 1).alias("n"), F.count_if(F.col("side") == 0).alias("m")
+    counts = bins.groupBy("of", "name", "bin").agg(
+        F.count_if("is_now").alias("n"), F.count_if(~F.col("is_now")).alias("m")
     )
-    totals = bins.groupBy("of", "name").agg(
-        F.sum("n").alias("rows"), F.sum("m").alias("past"), F.count("*").alias("bins")
-    )
-    p, q = (
-        F.greatest(F.col(a) / F.col(b), F.lit(FLOOR)) for a, b in (("n", "rows"), ("m", "past"))
+    totals = counts.groupBy("of", "name").agg(
+        F.sum("n").alias("rows"),
+        F.sum("m").alias("past"),
+        # Summed in one order whatever the partitions.
+        F.sort_array(F.collect_list(F.struct("bin", "n", "m"))).alias("bins"),
     )
     return (
-        bins.join(totals, on=["of", "name"], how="inner")
-        .where((F.col("rows") > 0) & (F.col("past") > 0))
-        .groupBy("of", "name", "rows", "past", "bins")
-        .agg(significant(F.sum((p - q) * F.ln(p / q))).alias("psi"))
+        totals.where((F.col("rows") > 0) & (F.col("past") > 0))
+        .withColumn("psi", significant(_index()))
         .select("of", "name", "psi", "rows", _level(settings).alias("level"))
     )
 
 
+def _index() -> Column:
+    def part(one: Column) -> Column:
+        p = F.greatest(one["n"] / F.col("rows"), F.lit(FLOOR))
+        q = F.greatest(one["m"] / F.col("past"), F.lit(FLOOR))
+        return (p - q) * F.ln(p / q)
+
+    return F.aggregate("bins", F.lit(0.0), lambda total, one: total + part(one))
+
+
 def _level(settings: Watch) -> Column:
-    freedom = F.col("bins") - 1
+    freedom = F.size("bins") - 1
     luck = (1.0 / F.col("rows") + 1.0 / F.col("past")) * (freedom + _LUCK * F.sqrt(2.0 * freedom))
     psi = F.col("psi")
-    is_real = psi > luck
+    is_real = (F.least("rows", "past") >= _LEAST_ROWS) & (psi > luck)
     return (
         F.when(is_real & (psi >= settings.drifted), F.lit(DRIFTED))
         .when(is_real & (psi >= settings.moved), F.lit(MOVED))
