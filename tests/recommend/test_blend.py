@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -16,13 +16,14 @@ AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = ("a", "b", "constant")
 
 
-def view(users: list[tuple[np.ndarray, list[int]]], names=NAMES) -> View:
-    """Users as (features of their candidates, which of these they took)."""
+def view(users: list[tuple[np.ndarray, list[int]]], names=NAMES, days: int = 0) -> View:
+    """Users as (features of their candidates, which of these they took), so many days on."""
     lengths = [len(features) for features, _ in users]
     is_label = np.concatenate([np.isin(np.arange(len(f)), taken) for f, taken in users])
+    as_of = AS_OF + timedelta(days=days)
     return View(
-        AS_OF,
-        AS_OF,
+        as_of,
+        as_of,
         names,
         users=[f"u{k}" for k in range(len(users))],
         starts=np.concatenate(([0], np.cumsum(lengths))),

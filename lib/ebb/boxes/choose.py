@@ -13,12 +13,22 @@ from datetime import UTC, datetime, timedelta
 from pyspark.sql import functions as F
 
 from ebb.boxes.inputs import versions
+from ebb.boxes.ranker import (
+    ranker_beside,
+    register,
+    settings_of,
+    write_examples,
+    written_examples,
+)
 from ebb.boxes.watch import drifted_at
-from ebb.boxes.windows import view_in, windows_before
+from ebb.boxes.windows import seen_at, windows_before
 from ebb.context import Night
 from ebb.durations import format_duration
 from ebb.evaluate.splits import Split
 from ebb.interests.counted import counted
+from ebb.ranker.contest import RANKER
+from ebb.ranker.rolling import FittedRanker
+from ebb.ranker.trees import require_xgboost
 from ebb.recommend.choose import BLEND, Choice, Tried, choose
 from ebb.recommend.defaults import default_weights
 from ebb.recommend.eligible import Repeats, repeat_allowed
@@ -41,6 +51,7 @@ class Decision:
     Attributes
     ----------
     as_of : of the night that decided. version : of its commit of `choices`.
+    ranker : the version in `rankers` whose trees go on top of the weights; None is none.
     """
 
     as_of: datetime
@@ -48,6 +59,7 @@ class Decision:
     strategy: str
     weights: Mapping[str, float]
     columns: Columns
+    ranker: str | None = None
 
     @staticmethod
     def of(night: Night) -> Decision | None:
@@ -69,7 +81,12 @@ class Decision:
                     facts["repeat"],
                 )
                 return Decision(
-                    stamp.as_of, commit.version, facts["strategy"], facts["weights"], columns
+                    stamp.as_of,
+                    commit.version,
+                    facts["strategy"],
+                    facts["weights"],
+                    columns,
+                    facts.get("ranker"),
                 )
         return None
 
@@ -99,10 +116,12 @@ class Grounds:
     Attributes
     ----------
     first : the first event known at the as_of.
+    further : windows before `windows`, that the ranker alone is fitted on.
     """
 
     columns: Columns
     windows: list[Split]
+    further: list[Split]
     repeats: Repeats
     first: datetime
 
@@ -117,7 +136,10 @@ def grounds_at(night: Night) -> Grounds:
     first = found.astimezone(UTC) if found else night.as_of - timedelta(days=1)
     lives = half_lives_for(night.as_of - first, recommend.half_lives)
     columns = Columns(lives, config.affinity_facets, config.train.models, repeats.allowed)
-    return Grounds(columns, windows_before(night.as_of, first, lives, recommend), repeats, first)
+    nights, ranker = recommend.choose.nights, settings_of(night)
+    most = max(nights, ranker.windows) if ranker else nights
+    windows = windows_before(night.as_of, first, lives, recommend, most)
+    return Grounds(columns, windows[:nights], windows[nights:], repeats, first)
 
 
 def choice_on(night: Night, grounds: Grounds, views: list[View]) -> tuple[Choice, str]:
@@ -132,14 +154,14 @@ def choice_on(night: Night, grounds: Grounds, views: list[View]) -> tuple[Choice
         return _pinned(BLEND, recommend.weights), "weights as configured"
     n, penalty = recommend.n, recommend.choose.penalty
     found = choose(views, grounds.columns.features, n, penalty) if views else None
+    # Without a ranker yet it is the blend that the ranker would stand on.
+    pinned = BLEND if recommend.strategy == RANKER else recommend.strategy
     if found is None:
-        strategy = BLEND if recommend.strategy == "auto" else recommend.strategy
+        strategy = BLEND if pinned == "auto" else pinned
         weights = default_weights(strategy, grounds.columns)
         return _pinned(strategy, weights), f"{strategy}, by default: too little data to choose by"
-    if recommend.strategy != "auto":
-        found = found.pinned_to(
-            recommend.strategy, default_weights(recommend.strategy, grounds.columns)
-        )
+    if pinned != "auto":
+        found = found.pinned_to(pinned, default_weights(pinned, grounds.columns))
     chosen, plain = found.chosen, found.of("popularity_flat")
     beside = f", plain popularity {plain.ndcg or 0.0:.4f}" if plain else ""
     horizon = format_duration(grounds.windows[0].until - grounds.windows[0].as_of)
@@ -156,19 +178,29 @@ def _must_choose_anew(night: Night) -> bool:
 
 def _decide(night: Night, stamp: Stamp) -> StepRun:
     grounds = grounds_at(night)
-    columns, repeats, settings = grounds.columns, grounds.repeats, night.config.recommend
-    needed = grounds.windows if settings.weights is None else []
-    views = [view_in(night, columns, window, settings.choose.users) for window in needed]
-    choice, remark = choice_on(night, grounds, views)
+    columns, repeats = grounds.columns, grounds.repeats
+    views = _views(night, grounds, stamp)
+    choice, remark = choice_on(night, grounds, views[: len(grounds.windows)])
     facts = {
-        **stamp.facts,
-        "strategy": choice.chosen.strategy,
-        "weights": dict(choice.chosen.weights),
         "half_lives": columns.half_lives.to_facts(),
         "facets": list(columns.facets),
         "models": list(columns.models),
         "repeat": repeats.allowed,
         "repeat_share": repeats.share,
+    }
+    version = None
+    if settings_of(night) is not None:
+        choice, found = ranker_beside(night, views, choice, written_examples(night))
+        remark += f"; {found if isinstance(found, str) else f'ranker {found.verdict.reason}'}"
+        if isinstance(found, FittedRanker):
+            version = register(night, found, stamp, facts)
+    chosen = choice.chosen
+    facts = {
+        **stamp.facts,
+        **facts,
+        "strategy": chosen.strategy,
+        "weights": dict(chosen.weights),
+        "ranker": version if chosen.strategy == RANKER else None,
     }
     rows = [
         (night.as_of, t.strategy, t is choice.chosen, t.ndcg, t.users, dict(t.weights))
@@ -180,6 +212,23 @@ def _decide(night: Night, stamp: Stamp) -> StepRun:
     shown = "allowed" if repeats.allowed else "left out"
     why = f" ({repeats.share:.0%} of recent takes were)" if repeats.share is not None else ""
     return StepRun({"choices": commit.rows_written}, f"{remark}; repeats are {shown}{why}")
+
+
+def _views(night: Night, grounds: Grounds, stamp: Stamp) -> list[View]:
+    """The views of all windows that the choice needs, the latest first; for the ranker, training
+    sets are written on the way, so that each window's models are fitted once."""
+    settings, ranker = night.config.recommend, settings_of(night)
+    if settings.weights is not None:
+        return []
+    if ranker is not None:
+        require_xgboost()
+    views = []
+    for place, window in enumerate([*grounds.windows, *grounds.further]):
+        with seen_at(night, grounds.columns.half_lives, window) as seen:
+            views.append(seen.view(grounds.columns, settings.choose.users))
+            if ranker is not None:
+                write_examples(seen, grounds.columns, ranker, stamp, is_first=place == 0)
+    return views
 
 
 def _pinned(strategy: str, weights: Mapping[str, float]) -> Choice:

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from ebb.boxes.choose import SECTIONS, Decision
 from ebb.boxes.inputs import counted_events, made_by, versions
+from ebb.boxes.ranker import shipped_ranker
 from ebb.context import Night
 from ebb.recommend.eligible import eligible_items, items_at, users_to_score
 from ebb.recommend.hot_list import default_slate, hot_list
@@ -48,7 +49,7 @@ def recommend(night: Night, log: RunLog, decision: Decision) -> Outcome:
             prepared(night, events, decision),
             events,
             users_to_score(tables.read(USERS), events, night.as_of, settings),
-            Ranking(decision.weights, settings.rerank),
+            ranking_of(night, decision),
             (version[0] if version else None) or "none",
         )
         facts = {
@@ -56,6 +57,7 @@ def recommend(night: Night, log: RunLog, decision: Decision) -> Outcome:
             "repeat": decision.columns.repeat,
             "strategy": decision.strategy,
             "weights": dict(decision.weights),
+            "ranker": decision.ranker,
         }
         commit = tables.write_slice(RECOMMENDATIONS, slates, replace(stamp, facts=facts))
         remark = f"{commit.rows_written:,} rows by {decision.strategy}"
@@ -63,6 +65,12 @@ def recommend(night: Night, log: RunLog, decision: Decision) -> Outcome:
 
     stamp = stamp_for(night, "recommend", _RECOMMEND, inputs)
     return run_step(night, log, RECOMMENDATIONS, stamp, work, published=True)
+
+
+def ranking_of(night: Night, decision: Decision) -> Ranking:
+    """By what the night's slates are ranked; brings the ranker's trees to the executors."""
+    trees = shipped_ranker(night, decision.ranker)
+    return Ranking(decision.weights, night.config.recommend.rerank, trees)
 
 
 def prepared(night: Night, events: DataFrame, decision: Decision) -> Prepared:
@@ -89,7 +97,7 @@ def write_hot_list(night: Night, log: RunLog, decision: Decision) -> Outcome:
             items = items_at(tables.read(ITEMS), events, night.as_of, config.recommend)
             hot = hot_list(events, eligible_items(items), night.as_of, config.hot_list)
             side = prepare(events, items, None, None, night.as_of, decision.columns, config)
-            default = default_slate(side, Ranking(decision.weights, config.recommend.rerank))
+            default = default_slate(side, ranking_of(night, decision))
             listed = hot.unionByName(default).withColumn("as_of", F.lit(night.as_of))
             commit = tables.write_slice(HOT_LIST, listed, stamp)
         return StepRun({"hot list": commit.rows_written}, f"{commit.rows_written:,} rows")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import numpy.typing as npt
 
 from ebb.recommend.catalogue import Catalogue, Doubles
 from ebb.recommend.features import Feature
@@ -19,6 +20,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROS_A_DAY = 86_400e6
 _LEAST_DAYS, _NEVER_DAYS = 0.05, 1000.0
 _LEAST_EVENTS = 0.1
+
+Matrix = npt.NDArray[np.float32]
 
 # Those of the item speak in reasons as its popularity and its newness do; the others, which say
 # nothing of one item rather than another, have no source.
@@ -33,6 +36,12 @@ BESIDE = (
     Feature("item_age_days", "new"),
 )
 BESIDE_NAMES = tuple(feature.name for feature in BESIDE)
+
+
+def matrix_of(catalogue: Catalogue, plan: Plan, one: Candidates) -> Matrix:
+    """(c, f + e) what trees look at of a user's candidates: the blend's features, then `BESIDE`."""
+    own = [one.features, beside(catalogue, plan, one)]
+    return np.concatenate(own, axis=1, dtype=np.float32)
 
 
 def beside(catalogue: Catalogue, plan: Plan, one: Candidates) -> Doubles:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from pyspark import SparkContext
 
 from ebb.errors import RunError
+from ebb.ranker.features import Matrix
 from ebb.recommend.catalogue import Doubles
 from ebb.shipped import ship, shipped
 
@@ -26,7 +26,6 @@ _MISSING = (
     "train.ranker needs xgboost and scikit-learn, which the extra ranker brings: "
     "pip install 'ebb[ranker]', or leave train.ranker out"
 )
-Matrix = npt.NDArray[np.float32]
 
 
 def require_xgboost() -> None:

@@ -123,6 +123,12 @@ class Catalogue:
         places = self.eligible_places
         return places[np.lexsort((places, np.nan_to_num(self.age_days[places], nan=np.inf)))]
 
+    @cached_property
+    def most_rising_first(self) -> Integers:
+        """Eligible places by velocity, ties by id."""
+        places = self.eligible_places
+        return places[np.lexsort((places, -self.velocity[places]))]
+
     def of_key(self, facet: str, key: int) -> tuple[Integers, Integers]:
         """Eligible places with a key: the most popular first, and the newest first."""
         starts, popular, newest = self._by_key[facet]

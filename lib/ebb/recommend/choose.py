@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ebb.evaluate.metrics import ideal_gain
+from ebb.ranker.trees import Trees
 from ebb.recommend.blend import fit_blend, score_by
 from ebb.recommend.catalogue import Doubles, Integers
 from ebb.recommend.features import Feature
@@ -27,13 +28,19 @@ BLEND = "blend"
 class Tried:
     """A strategy that was tried: its weights, and its mean NDCG over so many users of windows.
 
-    Without a window to try it on there is no NDCG.
+    Without a window to try it on there is no NDCG. Of the ranker, the trees on top of the weights.
     """
 
     strategy: str
     weights: Mapping[str, float]
     ndcg: float | None
     users: int
+    trees: Trees | None = None
+
+    def score(self, view: View) -> Doubles:
+        """(c,) the scores of a view's candidates."""
+        scores = score_by(self.weights, view)
+        return scores if self.trees is None else scores + self.trees.sums(view.matrix)
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,10 @@ class Choice:
 
     def of(self, strategy: str) -> Tried | None:
         return next((one for one in self.tried if one.strategy == strategy), None)
+
+    def beside(self, other: Tried, *, is_chosen: bool) -> Choice:
+        """The same with another strategy that was tried, chosen or not."""
+        return Choice(other if is_chosen else self.chosen, (other, *self.tried))
 
     def pinned_to(self, strategy: str, otherwise: Mapping[str, float]) -> Choice:
         """The same with another strategy chosen; one that wasn't tried weighs as `otherwise`."""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from ebb.models.foldin import contributions
+from ebb.ranker.features import BESIDE
 from ebb.recommend.catalogue import Catalogue, Doubles, Integers
 from ebb.recommend.features import (
     SOURCES,
@@ -32,6 +33,7 @@ RISING = "More and more people take this."
 NEW = "New here."
 FILLER = "Nothing speaks for it yet: it fills up your list."
 PICKED_AS_NEW = "New here: a place of your list is kept for new things."
+PICKED_AS_RISING = "More and more people take this: a place of your list is kept to try it."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OF_THE_PAST = ("neighbours", "ease", "als")
 _OF_EVERYBODY = {"popularity": POPULAR, "rising": RISING, "new": NEW}
@@ -61,13 +63,19 @@ class Reason:
 
 
 def explain(
-    catalogue: Catalogue, plan: Plan, one: Candidates, weights: Doubles, chosen: Integers
+    catalogue: Catalogue,
+    plan: Plan,
+    one: Candidates,
+    weights: Doubles,
+    chosen: Integers,
+    by_trees: Doubles | None = None,
 ) -> list[list[Reason]]:
     """The reasons of each item of a slate: at most 3, those of the main source first.
 
     Parameters
     ----------
     weights : (f,) of the features. chosen : (k,) rows of the user's candidates.
+    by_trees : (k, f + e) what each feature adds through trees, beyond what they give on average.
 
     Returns
     -------
@@ -77,7 +85,10 @@ def explain(
     usual = one.features.mean(axis=0)
     parts = weights * (one.features[chosen] - usual)
     cited = _Cited(catalogue, plan, one, weights, chosen)
-    spoken = significant_array(cited.with_own_history(_by_source(parts, features)))
+    spoken = _by_source(parts, features)
+    if by_trees is not None:
+        spoken = spoken + _by_source(by_trees, (*features, *BESIDE))
+    spoken = significant_array(cited.with_own_history(spoken))
     return [_reasons(spoken[row], cited, row) for row in range(len(chosen))]
 
 

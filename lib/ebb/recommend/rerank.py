@@ -27,25 +27,16 @@ class Pool:
     scores : (k,) weighted sums of features.
     keys : (k, c) an item's mass over the keys that occur: rows add up to 1, or 0 without a key.
     shares : (c,) the user's shares of the same keys; may add up to less than 1.
-    is_new : (k,) new items.
     """
 
     scores: Doubles
     keys: Doubles
     shares: Doubles
-    is_new: Booleans
 
 
 def reranked(pool: Pool, n: int, settings: Rerank) -> Integers:
     """The rows of the pool that make the slate, in its order: n, or all where there are fewer."""
     count = min(n, len(pool.scores))
-    picked = _picked(pool, count, settings)
-    if settings.new_items is None:
-        return picked
-    return _with_new(pool, picked, settings.new_items.places)
-
-
-def _picked(pool: Pool, count: int, settings: Rerank) -> Integers:
     gain = _gain(pool, settings)
     free = np.ones(len(pool.scores), dtype=bool)
     has = pool.keys > 0
@@ -107,14 +98,3 @@ def divergence(shares: Doubles, mass: Doubles) -> Doubles:
     q = (1.0 - _SMOOTHING) * mass[:, known] + _SMOOTHING * p
     found: Doubles = (p * np.log(p / q)).sum(axis=1)
     return found
-
-
-def _with_new(pool: Pool, picked: Integers, places: int) -> Integers:
-    """The last places go to the best new items, unless enough are among the picked already."""
-    missing = places - int(pool.is_new[picked].sum())
-    others = np.setdiff1d(np.flatnonzero(pool.is_new), picked)[: max(0, missing)]
-    if not len(others):
-        return picked
-    old = np.flatnonzero(~pool.is_new[picked])[-len(others) :]
-    kept = np.delete(picked, old)
-    return np.concatenate([kept, others[: len(picked) - len(kept)]])

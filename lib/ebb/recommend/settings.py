@@ -143,19 +143,6 @@ class Choose(_Section):
     penalty: Positive = 3.0
 
 
-class NewItems(_Section):
-    """A place in every slate for items that are new.
-
-    Attributes
-    ----------
-    places : so many of the last places of a slate.
-    within : an item is new until so long after it was published or first touched.
-    """
-
-    places: int = Field(default=1, ge=1)
-    within: Duration = timedelta(days=7)
-
-
 class Rerank(_Section):
     """The last step: from the best-scored items to the slate.
 
@@ -167,7 +154,6 @@ class Rerank(_Section):
     facet : what items are compared by.
     pool : best-scored items that take part.
     most_a_key : items of one key of the facet in a slate; None means any number.
-    new_items : places kept for new items; None keeps none.
     """
 
     method: Literal["none", "mmr", "calibrated"] = "none"
@@ -175,7 +161,71 @@ class Rerank(_Section):
     facet: str = "category"
     pool: int = Field(default=100, ge=1)
     most_a_key: int | None = Field(default=None, ge=1)
-    new_items: NewItems | None = None
+
+
+class Explore(_Section):
+    """Places of every slate that try out items that are new or rising, drawn by chance.
+
+    Attributes
+    ----------
+    places : so many of the last places of a slate.
+    method : ``epsilon`` shows the best-scored, or with probability `epsilon` any of the pool;
+        ``softmax`` draws by the scores.
+    epsilon : 0 keeps the places for the best new or rising items without any chance in it.
+    pool : best-scored of the nominated items that take part; so many of the most rising items are
+        nominated.
+    within : an item is new until so long after it was published or first touched.
+    seed : other seeds draw otherwise.
+    """
+
+    places: int = Field(default=1, ge=1)
+    method: Literal["epsilon", "softmax"] = "epsilon"
+    epsilon: float = Field(default=0.1, ge=0, le=1)
+    pool: int = Field(default=50, ge=1)
+    within: Duration = timedelta(days=7)
+    seed: int = 0
+
+
+class Arm(_Section):
+    """What is otherwise for the users of an arm; what is left out is as for everybody."""
+
+    strategy: Strategy | None = None
+    rerank: Rerank | None = None
+    explore: Explore | None = None
+
+
+class Experiment(_Section):
+    """Slates made in several ways, each for its part of the users, to see which does best.
+
+    Attributes
+    ----------
+    name : users are dealt out by a hash of it and of their id: another name deals anew.
+    arms : by name; the first is what the others are held against.
+    share : of the users, by arm; they add up to 1. None: all alike.
+    """
+
+    name: str = Field(min_length=1)
+    arms: dict[str, Arm] = Field(min_length=2)
+    share: dict[str, Positive] | None = None
+
+    @model_validator(mode="after")
+    def _shares_are_of_the_arms(self) -> Self:
+        if self.share is None:
+            return self
+        if self.share.keys() != self.arms.keys():
+            raise ValueError(
+                f"share names {', '.join(self.share)}; expected each of {', '.join(self.arms)}"
+            )
+        total = sum(self.share.values())
+        if abs(total - 1.0) > 1e-9:
+            raise ValueError(f"share adds up to {total:g}; expected 1")
+        return self
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Of each arm, in their order."""
+        given = self.share or dict.fromkeys(self.arms, 1.0 / len(self.arms))
+        return {arm: given[arm] for arm in self.arms}
 
 
 class Recommend(_Section):
@@ -190,6 +240,8 @@ class Recommend(_Section):
     candidates : items that each source nominates for a user.
     block, allow : items that may not, or that alone may, be recommended.
     max_age : of items, since they were published or first touched; None is any.
+    explore : places that try things out; None has none.
+    experiment : makes slates in several ways for parts of the users; None makes one for all.
     memory_mb : what the items' side and a block of users may take in a task.
     """
 
@@ -206,6 +258,8 @@ class Recommend(_Section):
     allow: tuple[str, ...] | None = None
     max_age: Duration | None = None
     rerank: Rerank = Rerank()
+    explore: Explore | None = None
+    experiment: Experiment | None = None
     memory_mb: int = Field(default=512, ge=16)
 
     @model_validator(mode="after")

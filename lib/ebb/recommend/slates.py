@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 
 import numpy as np
@@ -18,15 +17,18 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from ebb.ranker.features import matrix_of
+from ebb.ranker.trees import shipped_trees
 from ebb.recommend.catalogue import Catalogue, Doubles, Integers
+from ebb.recommend.explore import with_trials
 from ebb.recommend.gather import shipped_catalogue
 from ebb.recommend.half_lives import HalfLives
 from ebb.recommend.pasts import Past, past_rows, read_blocks
 from ebb.recommend.prepare import Prepared
-from ebb.recommend.reasons import PICKED_AS_NEW, Reason, explain
+from ebb.recommend.reasons import Reason, explain
 from ebb.recommend.rerank import Pool, reranked
 from ebb.recommend.scoring import Candidates, Plan, score_block, softmax
-from ebb.recommend.settings import Rerank
+from ebb.recommend.settings import Explore, Rerank
 from ebb.rounding import significant_array
 from ebb.schema import REASON
 
@@ -38,6 +40,7 @@ _SCHEMA = T.StructType(
         T.StructField("score", T.DoubleType(), nullable=False),
         T.StructField("source", T.StringType(), nullable=False),
         T.StructField("reasons", T.ArrayType(REASON), nullable=False),
+        T.StructField("propensity", T.DoubleType(), nullable=False),
     ]
 )
 _ARROW_REASON = pa.struct(
@@ -60,9 +63,9 @@ _ARROW = pa.schema(
         ("score", pa.float64()),
         ("source", pa.string()),
         ("reasons", pa.list_(_ARROW_REASON)),
+        ("propensity", pa.float64()),
     ]
 )
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -72,17 +75,25 @@ class Ranking:
     Attributes
     ----------
     weights : of features, by name; others weigh 0.
+    trees : name of shipped trees (`ranker.trees`) that are added on top; None adds none.
     """
 
     weights: Mapping[str, float]
     rerank: Rerank = field(default_factory=Rerank)
+    trees: str | None = None
+    explore: Explore | None = None
 
     def over(self, names: tuple[str, ...]) -> Doubles:
         return np.array([self.weights.get(name, 0.0) for name in names])
 
 
 def make_slates(
-    prepared: Prepared, events: DataFrame, users: DataFrame, ranking: Ranking, version: str
+    prepared: Prepared,
+    events: DataFrame,
+    users: DataFrame,
+    ranking: Ranking,
+    version: str,
+    arm: str | None = None,
 ) -> DataFrame:
     """Each user's n best items, fewer only where fewer may be recommended to them.
 
@@ -90,7 +101,7 @@ def make_slates(
     ----------
     events : user_id, item_id, event_ts, weight; all strictly before the as_of.
     users : user_id, distinct (`eligible.users_to_score`).
-    version : of the models; goes into every row.
+    version : of the models; goes into every row, as does the `arm` of an experiment.
 
     Returns
     -------
@@ -100,7 +111,7 @@ def make_slates(
     rows = past_rows(events, users, prepared.places, prepared.as_of, half_lives)
     slates = rows.mapInArrow(partial(slate_batches, prepared.name, prepared.plan, ranking), _SCHEMA)
     as_of, own = F.lit(prepared.as_of).alias("as_of"), F.lit(version).alias("model_version")
-    return slates.select(as_of, *_SCHEMA.names, own)
+    return slates.select(as_of, *_SCHEMA.names, own, F.lit(arm).cast("string").alias("arm"))
 
 
 def slate_batches(
@@ -124,11 +135,13 @@ def stranger(half_lives: HalfLives) -> Past:
 
 @dataclass(frozen=True)
 class Entry:
-    """One item of a slate: its place, its score, and why it is there."""
+    """One item of a slate: its place in the catalogue, its score, why it is there, and with which
+    probability."""
 
     item: int
     score: float
     reasons: list[Reason]
+    propensity: float
 
 
 def slate_of(catalogue: Catalogue, plan: Plan, ranking: Ranking, one: Candidates) -> list[Entry]:
@@ -136,21 +149,26 @@ def slate_of(catalogue: Catalogue, plan: Plan, ranking: Ranking, one: Candidates
     if not len(one.items):
         return []
     weights = ranking.over(plan.columns.names)
-    chances = significant_array(softmax(one.features @ weights))
+    margins = one.features @ weights
+    looked_at, trees = None, None
+    if ranking.trees is not None:
+        trees, looked_at = shipped_trees(ranking.trees), matrix_of(catalogue, plan, one)
+        margins = margins + trees.sums(looked_at)
+    chances = significant_array(softmax(margins))
     best = np.lexsort((one.items, -chances))
     settings = ranking.rerank
-    wants_new = settings.new_items is not None
     size = max(plan.n, settings.pool if settings.method != "none" or settings.most_a_key else 0)
-    pool = best if wants_new else best[:size]
-    scores = one.features[pool] @ weights
-    chosen = pool[reranked(_pool(catalogue, one, pool, scores, settings), plan.n, settings)]
-    reasons = explain(catalogue, plan, one, weights, chosen)
-    by_score = set(best[: plan.n].tolist())
+    pool = best[:size]
+    chosen = pool[reranked(_pool(catalogue, one, pool, margins[pool], settings), plan.n, settings)]
+    chosen, trials = with_trials(catalogue, plan, ranking.explore, one, chances, chosen)
+    added = trees.contributions(looked_at[chosen]) if trees and looked_at is not None else None
+    reasons = explain(catalogue, plan, one, weights, chosen, added)
     entries = []
     for row, because in zip(chosen.tolist(), reasons, strict=True):
-        if wants_new and row not in by_score and settings.method == "none":
-            because = [Reason("new", 0.0, PICKED_AS_NEW)]
-        entries.append(Entry(int(one.items[row]), float(chances[row]), because))
+        trial = trials.get(row)
+        propensity = 1.0 if trial is None else trial.propensity
+        said = because if trial is None else [trial.reason]
+        entries.append(Entry(int(one.items[row]), float(chances[row]), said, propensity))
     return entries
 
 
@@ -158,12 +176,9 @@ def _pool(
     catalogue: Catalogue, one: Candidates, pool: Integers, scores: Doubles, settings: Rerank
 ) -> Pool:
     items = one.items[pool]
-    is_new = np.zeros(len(items), dtype=bool)
-    if settings.new_items is not None:
-        is_new = catalogue.age_days[items] <= settings.new_items.within / _DAY
     keys, taste = catalogue.keys.get(settings.facet), one.tastes.get(settings.facet)
     if keys is None or taste is None:
-        return Pool(scores, np.zeros((len(items), 0)), np.zeros(0), is_new)
+        return Pool(scores, np.zeros((len(items), 0)), np.zeros(0))
     which, at = keys.of(items)
     numbers = np.union1d(keys.entries[at], taste.keys)
     mass, shares = np.zeros((len(items), len(numbers))), np.zeros(len(numbers))
@@ -171,7 +186,7 @@ def _pool(
     shares[np.searchsorted(numbers, taste.keys)] = taste.shares[
         :, max(0, taste.shares.shape[1] - 2)
     ]
-    return Pool(scores, mass, shares, is_new)
+    return Pool(scores, mass, shares)
 
 
 class _Rows:
@@ -217,6 +232,7 @@ class _Rows:
                 pa.array([entry.score for entry in self._entries], pa.float64()),
                 pa.array([entry.reasons[0].source for entry in self._entries], pa.string()),
                 pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), reasons),
+                pa.array([entry.propensity for entry in self._entries], pa.float64()),
             ],
             schema=_ARROW,
         )

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ebb.ranker.features import BESIDE, beside
+from ebb.ranker.features import BESIDE, matrix_of
 from ebb.ranker.sampling import kept_candidates
 from ebb.recommend.catalogue import Catalogue, Doubles, Integers
 from ebb.recommend.gather import shipped_catalogue
@@ -104,8 +104,7 @@ def _batch(
         is_label.append(taken[rows])
         labels.append(np.full(len(rows), len(one.past.labels), dtype=np.int32))
         weights.append(weight)
-        own = [one.features, beside(catalogue, plan, one)]
-        features.append(np.concatenate(own, axis=1, dtype=np.float32)[rows])
+        features.append(matrix_of(catalogue, plan, one)[rows])
     if not users:
         return pa.RecordBatch.from_pylist([], schema=_ARROW)
     matrix = np.concatenate(features)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+
+from ebb.boxes.ranker import examples_of_views
+from ebb.ranker.contest import Judged, verdict
+from ebb.ranker.features import BESIDE, BESIDE_NAMES
+from ebb.ranker.fit import fit_trees
+from ebb.ranker.rolling import FittedRanker, Fitting, fit_ranker
+from ebb.ranker.sampling import kept_candidates
+from ebb.ranker.settings import Ranker
+from ebb.ranker.trees import Trees
+from ebb.recommend.blend import fit_blend, score_by
+from ebb.recommend.choose import choose, ndcg
+from ebb.recommend.features import Feature
+from ebb.recommend.views import View
+from recommend.test_blend import AS_OF, NAMES, view
+
+FEATURES = (Feature("a", "als", "als"), Feature("b", "ease", "ease"), Feature("constant", "new"))
+SETTINGS = Ranker(trees=12, depth=3, eta=0.3, min_child_weight=1.0, least_users=50, windows=3)
+
+
+def bent(seed: int, days: int, users: int = 150) -> View:
+    """Users who like what is in the middle of feature a: no weighted sum can say so."""
+    draw = np.random.default_rng(seed)
+    made = []
+    for _ in range(users):
+        features = np.column_stack([draw.normal(size=(20, 2)), np.ones(20)])
+        chance = np.exp(4.0 - 4.0 * np.abs(features[:, 0] - 0.3))
+        made.append((features, list(draw.choice(20, 2, False, chance / chance.sum()))))
+    return view(made, days=days)
+
+
+@pytest.fixture(scope="module")
+def views() -> list[View]:
+    return [bent(1, 3), bent(2, 2), bent(3, 1)]
+
+
+def test_what_was_taken_is_kept_and_the_others_by_a_hash_that_ignores_their_order() -> None:
+    hashes = np.arange(50, dtype=np.uint64) * np.uint64(2654435761)
+    items, taken = np.arange(50), np.isin(np.arange(50), [3, 40])
+    rows, weights = kept_candidates(hashes, "u", items, taken, 12)
+    assert len(rows) == 14 and {3, 40} <= set(rows.tolist()) and list(rows) == sorted(rows)
+    assert weights.sum() == pytest.approx(50) and weights[taken[rows]].tolist() == [1.0, 1.0]
+    backwards, _ = kept_candidates(hashes, "u", items[::-1].copy(), taken[::-1].copy(), 12)
+    assert set(items[::-1][backwards]) == set(items[rows])
+    other, _ = kept_candidates(hashes, "v", items, taken, 12)
+    assert set(other.tolist()) != set(rows.tolist())
+    everything, ones = kept_candidates(hashes, "u", items, taken, None)
+    assert len(everything) == 50 and (ones == 1.0).all()
+
+
+def test_two_fits_give_the_same_bytes_whatever_the_order_of_rows(
+    spark: SparkSession, views: list[View]
+) -> None:
+    blend = fit_blend(views[1:], 3.0)
+    assert blend is not None
+    two = SETTINGS.model_copy(update={"workers": 2, "trees": 4})
+    rows = examples_of_views(spark, two)(views[1:])
+    one = fit_trees(rows, NAMES, blend.weights, two)
+    assert one == fit_trees(rows.orderBy("item_id").repartition(5), NAMES, blend.weights, two)
+
+
+def test_trees_learn_what_the_blend_cannot_and_are_promoted(
+    spark: SparkSession, views: list[View]
+) -> None:
+    choice = choose(views, FEATURES, 5, 3.0)
+    assert choice is not None
+    found = fit_ranker(views, choice, examples_of_views(spark, SETTINGS), Fitting(SETTINGS, 5, 3.0))
+    assert isinstance(found, FittedRanker)
+    assert found.verdict.promoted and found.verdict.reason.startswith("promoted: +")
+    assert found.verdict.ndcg > found.verdict.ndcg_other + 0.05
+    assert found.verdict.users == 300 and found.windows == 3
+    assert max(found.importance, key=lambda name: found.importance[name]) == "a"
+    assert sum(found.importance.values()) == pytest.approx(1.0, abs=1e-4)
+    again = choice.beside(found.tried, is_chosen=True)
+    assert again.chosen.score(views[0]) == pytest.approx(
+        score_by(found.tried.weights, views[0]) + Trees.of(found.raw).sums(views[0].matrix)
+    )
+    parts = Trees.of(found.raw).contributions(views[0].matrix[:7])
+    sums = Trees.of(found.raw).sums(views[0].matrix[:7])
+    assert parts.shape == (7, len(NAMES) + len(BESIDE))
+    # What the trees give on average is the same for every row.
+    assert sums - parts.sum(axis=1) == pytest.approx(np.full(7, sums[0] - parts[0].sum()), abs=1e-4)
+
+
+def test_with_too_few_users_before_the_held_out_windows_there_is_no_ranker(
+    views: list[View],
+) -> None:
+    choice = choose(views, FEATURES, 5, 3.0)
+    assert choice is not None
+    strict = Fitting(SETTINGS.model_copy(update={"least_users": 301}), 5, 3.0)
+
+    def nothing(views: object) -> object:
+        raise AssertionError("nothing is to be fitted")
+
+    said = fit_ranker(views, choice, nothing, strict)  # type: ignore[arg-type]
+    assert (
+        said == "no ranker: 300 users of windows before the latest, train.ranker.least_users is 301"
+    )
+
+
+def judged(view: View, ranker: float, other: float, noise: int = 0) -> Judged:
+    draw = np.random.default_rng(noise)
+    users = len(view.users)
+    return Judged(view, ranker + draw.normal(0, 0.05, users), {"blend": np.full(users, other)})
+
+
+def test_a_challenger_is_promoted_only_when_clearly_ahead_and_on_two_windows(
+    views: list[View],
+) -> None:
+    one, two = views[:2]
+    clear = verdict([judged(one, 0.6, 0.5), judged(two, 0.6, 0.5, 1)])
+    assert clear.promoted and clear.ahead.value == pytest.approx(0.1, abs=0.01)
+    assert not verdict([judged(one, 0.5, 0.5), judged(two, 0.5, 0.5, 1)]).promoted
+    on_one = verdict([judged(one, 0.7, 0.5), judged(two, 0.49, 0.5, 1)])
+    assert on_one.ahead.low > 0 and not on_one.promoted and "ahead on 1 of 2" in on_one.reason
+    assert not verdict([judged(one, 0.6, 0.5)]).promoted
+
+
+def test_without_trees_the_ranker_is_the_blend(views: list[View]) -> None:
+    choice = choose(views, FEATURES, 5, 3.0)
+    assert choice is not None
+    blend = choice.of("blend")
+    assert blend is not None and blend.trees is None
+    assert (blend.score(views[0]) == score_by(blend.weights, views[0])).all()
+    assert ndcg(views[0], blend.score(views[0]), 5).shape == (150,)
+    assert AS_OF < views[2].as_of < views[0].as_of and len(set(BESIDE_NAMES)) == len(BESIDE)
