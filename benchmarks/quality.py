@@ -142,7 +142,7 @@ def seen(nights: dict[str, Night]) -> Views:
 def write_slates(found: Study, views: Views, night: Night, path: Path) -> None:
     latest = found.nights[0]
     view = views[latest.window, latest.columns, night.config.evaluate.users]
-    slates = slates_of(view, {AUTO: latest.choice.chosen.weights}, found.n)
+    slates = slates_of(view, {AUTO: latest.choice.chosen}, found.n)
     path.parent.mkdir(parents=True, exist_ok=True)
     slates.drop(columns="model").to_parquet(path, index=False)
 

@@ -27,7 +27,6 @@ from ebb.durations import format_duration
 from ebb.evaluate.splits import Split
 from ebb.interests.counted import counted
 from ebb.ranker.contest import RANKER
-from ebb.ranker.rolling import FittedRanker
 from ebb.ranker.trees import require_xgboost
 from ebb.recommend.choose import BLEND, Choice, Tried, choose
 from ebb.recommend.defaults import default_weights
@@ -190,10 +189,9 @@ def _decide(night: Night, stamp: Stamp) -> StepRun:
     }
     version = None
     if settings_of(night) is not None:
-        choice, found = ranker_beside(night, views, choice, written_examples(night))
-        remark += f"; {found if isinstance(found, str) else f'ranker {found.verdict.reason}'}"
-        if isinstance(found, FittedRanker):
-            version = register(night, found, stamp, facts)
+        choice, found, said = ranker_beside(night, views, choice, written_examples(night))
+        remark += f"; {said}"
+        version = register(night, found, stamp, facts) if found else None
     chosen = choice.chosen
     facts = {
         **stamp.facts,

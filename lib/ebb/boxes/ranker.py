@@ -20,6 +20,7 @@ from ebb.boxes.windows import Seen
 from ebb.context import Night
 from ebb.durations import format_instant
 from ebb.errors import RunError
+from ebb.ranker.contest import RANKER
 from ebb.ranker.features import BESIDE_NAMES
 from ebb.ranker.rolling import Examples, FittedRanker, Fitting, fit_ranker
 from ebb.ranker.sampling import kept_candidates
@@ -114,17 +115,18 @@ def _as_table(view: View, negatives: int) -> pa.Table:
 
 def ranker_beside(
     night: Night, views: Sequence[View], choice: Choice, examples: Examples
-) -> tuple[Choice, FittedRanker | str]:
-    """The choice with a ranker among what was tried, and the ranker or why there is none."""
+) -> tuple[Choice, FittedRanker | None, str]:
+    """The choice with a ranker among what was tried; the ranker, if any; and what came of it."""
     recommend, settings = night.config.recommend, settings_of(night)
     if settings is None:
         raise ValueError("no ranker is configured")
     fitting = Fitting(settings, recommend.n, recommend.choose.penalty)
     found = fit_ranker(views, choice, examples, fitting)
     if isinstance(found, str):
-        return choice, found
-    is_chosen = found.verdict.promoted or recommend.strategy == "ranker"
-    return choice.beside(found.tried, is_chosen=is_chosen), found
+        return choice, None, found
+    is_chosen = found.verdict.promoted or recommend.strategy == RANKER
+    beside = choice.beside(found.tried, is_chosen=is_chosen)
+    return beside, found, f"ranker {found.verdict.reason}"
 
 
 def register(night: Night, found: FittedRanker, stamp: Stamp, facts: dict[str, Any]) -> str:

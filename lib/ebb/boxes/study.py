@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 
 from ebb.boxes.choose import Grounds, choice_on, grounds_at
 from ebb.boxes.evaluate import write_evaluations
+from ebb.boxes.ranker import examples_of_views, ranker_beside, settings_of
 from ebb.boxes.windows import view_in
 from ebb.context import Night
 from ebb.durations import format_instant
@@ -31,8 +32,7 @@ from ebb.evaluate.slices import activity_slices, category_slices
 from ebb.evaluate.splits import Split, rolling_nights
 from ebb.interests.counted import counted
 from ebb.models.pairs import decayed_weight
-from ebb.recommend.blend import score_by
-from ebb.recommend.choose import Choice, ranked
+from ebb.recommend.choose import Choice, Tried, ranked
 from ebb.recommend.eligible import items_at
 from ebb.recommend.features import Columns
 from ebb.recommend.views import View
@@ -178,8 +178,14 @@ def _judged(
             views[key] = view_in(before, columns, window, users)
         return views[key]
 
-    needed = grounds.windows if recommend.weights is None else []
-    choice, remark = choice_on(before, grounds, [viewed(w, recommend.choose.users) for w in needed])
+    needed = [*grounds.windows, *grounds.further] if recommend.weights is None else []
+    seen = [viewed(w, recommend.choose.users) for w in needed]
+    choice, remark = choice_on(before, grounds, seen[: len(grounds.windows)])
+    if (ranker := settings_of(before)) is not None:
+        # From the same views, since no table of a night is a study's to write.
+        examples = examples_of_views(before.spark, ranker)
+        choice, _, said = ranker_beside(before, seen, choice, examples)
+        remark += f"; {said}"
     view = viewed(window, settings.users)
     if not view.users:
         raise RunError(
@@ -187,21 +193,21 @@ def _judged(
             f"have been recommended until {format_instant(window.until)}; lengthen evaluate.horizon"
         )
     ks = sorted({*settings.ks, recommend.n})
-    weights = {AUTO: choice.chosen.weights, **{t.strategy: t.weights for t in choice.tried}}
+    models = {AUTO: choice.chosen, **{t.strategy: t for t in choice.tried}}
     if PLAIN in columns.names:
-        weights.setdefault(PLAIN, {PLAIN: 1.0})
-    slates = slates_of(view, weights, max(ks))
+        models.setdefault(PLAIN, Tried(PLAIN, {PLAIN: 1.0}, None, 0))
+    slates = slates_of(view, models, max(ks))
     metrics, users, test_set = _measured(before, view, columns, slates, ks)
     return JudgedNight(window, choice, columns, remark, metrics, users, test_set)
 
 
-def slates_of(view: View, weights: Mapping[str, Mapping[str, float]], n: int) -> pd.DataFrame:
+def slates_of(view: View, models: Mapping[str, Tried], n: int) -> pd.DataFrame:
     """model, user_id, rank, item_id: the n best of a view's candidates under each model."""
     ids = view.ids.to_numpy(zero_copy_only=False)
     users = np.array(view.users, dtype=object)
     parts = []
-    for model, own in weights.items():
-        order, rank = ranked(view, score_by(own, view))
+    for model, own in models.items():
+        order, rank = ranked(view, own.score(view))
         kept = order[rank < n]
         parts.append(
             pd.DataFrame(
