@@ -66,6 +66,8 @@ def test_every_section_is_there_with_its_drawings(page: str) -> None:
     assert [a["id"] for tag, a in read.elements if tag == "section"] == list(SECTIONS)
     labels = [a["aria-label"] for tag, a in read.elements if tag == "svg"]
     assert len(labels) == len(set(labels))
+    ids = [own["id"] for _, own in read.elements if "id" in own]
+    assert len(ids) == len(set(ids)), "drawings must not take each other's clips and marks"
     for label in (
         "NDCG@10 of every strategy",
         "How far auto is ahead of each strategy",

@@ -19,7 +19,6 @@ from ebb.evaluate.report.slices import slices
 from ebb.evaluate.report.strategies import strategies, verdict
 from ebb.evaluate.report.svg import drawing
 from ebb.evaluate.report.weights import weights
-from ebb.evaluate.report.words import day
 
 
 def page_of(found: Study, around: Surroundings) -> str:
@@ -58,5 +57,4 @@ def page_of(found: Study, around: Surroundings) -> str:
         head=head,
         verdict=verdict(found),
         sections=sections,
-        day=day,
     )
