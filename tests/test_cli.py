@@ -87,6 +87,7 @@ def _must_not_start(*_: object) -> SparkSession:
         "recommend",
         "evaluate",
         "show",
+        "champion",
         "maintain",
     ],
 )

@@ -52,6 +52,11 @@ _EXAMPLES = {
         "evaluate --conf conf/online_retail.yaml --as-of 2011-12-09T00:00:00Z "
         "--set evaluate.horizon=20d --set evaluate.nights=3 --report retail.html",
     ),
+    "champion": (
+        "champion",
+        "champion --rollback",
+        "champion --rollback 3f1c5a0b9d2e7a46",
+    ),
     "maintain": ("maintain", "maintain --set maintain.keep.recommendations=30d"),
     "show": (
         "show user u000042 --plot warehouse/u000042.html",
@@ -196,6 +201,8 @@ def _parse(
         return options, {"user_id": options.user_id, "plot": options.plot}
     if name == "evaluate":
         return options, {"report": options.report}
+    if name == "champion":
+        return options, {"rollback": options.rollback}
     return options, {}
 
 
@@ -224,6 +231,15 @@ def _parser(name: str, summary: str | None) -> _Parser:
             metavar="FILE",
             help="write a report of one HTML file (default: evaluation-<as_of>.html)",
         )
+    if name == "champion":
+        parser.add_argument(
+            "--rollback",
+            nargs="?",
+            const="",
+            metavar="VERSION",
+            help="rank by this version, or without one by what ranked before, until the next "
+            "choice",
+        )
     if name == "backfill":
         _add_span(parser)
     else:
@@ -245,7 +261,7 @@ def _parser(name: str, summary: str | None) -> _Parser:
         metavar="KEY=VALUE",
         help="overrule one setting, e.g. recommend.n=20; may be repeated",
     )
-    if name not in ("maintain", "show"):
+    if name not in ("champion", "maintain", "show"):
         parser.add_argument("--rerun", action="store_true", help="redo steps that are complete")
     parser.add_argument("--verbose", action="store_true", help="Spark's log and stack traces")
     parser.add_argument(

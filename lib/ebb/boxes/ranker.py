@@ -6,9 +6,8 @@ Part of the choice: where `train.ranker` is configured, the choice has it fitted
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -130,7 +129,12 @@ def ranker_beside(
 
 
 def register(night: Night, found: FittedRanker, stamp: Stamp, facts: dict[str, Any]) -> str:
-    """Enter a ranker into the registry; returns its version."""
+    """Enter a ranker into the registry; returns its version.
+
+    Parameters
+    ----------
+    facts : of the choice: what the ranker's features are, so that it can be gone back to.
+    """
     settings = settings_of(night)
     version, judged = hashlib.sha256(found.raw).hexdigest()[:16], found.verdict
     row = (
@@ -140,9 +144,9 @@ def register(night: Night, found: FittedRanker, stamp: Stamp, facts: dict[str, A
         found.importance, found.raw, dict(stamp.inputs),
     )  # fmt: skip
     rows = night.spark.createDataFrame([row], RANKERS.schema).coalesce(1)
-    night.tables.write_slice(
-        RANKERS, rows, replace(stamp, step=_FIT, facts={**stamp.facts, **facts})
-    )
+    ranked_by = {"strategy": RANKER, "weights": dict(found.tried.weights), "ranker": version}
+    made = replace(stamp, step=_FIT, facts={**stamp.facts, **facts, **ranked_by})
+    night.tables.write_slice(RANKERS, rows, made)
     return version
 
 
@@ -157,10 +161,3 @@ def shipped_ranker(night: Night, version: str | None) -> str | None:
             "./spark-submit.sh champion --rollback"
         )
     return ship_trees(night.spark.sparkContext, bytes(row["booster"]))
-
-
-def registry(night: Night) -> Iterator[tuple[datetime, str, bool, str]]:
-    """as_of, version, promoted, reason of each ranker, the latest first."""
-    rows = night.tables.read(RANKERS).select("as_of", "version", "promoted", "reason")
-    for row in rows.orderBy(F.desc("as_of")).toLocalIterator():
-        yield row["as_of"], row["version"], row["promoted"], row["reason"]
