@@ -72,7 +72,10 @@ def test_the_reader_gives_the_default_slate_to_whoever_has_none(spark, tables):
     with_as_of = listed.selectExpr("timestamp'2026-01-31T00:00:00Z' as as_of", "*")
     tables.write_slice(HOT_LIST, with_as_of, stamp)
     reason = ("popularity", None, None, None, None, None, 1.0, "Popular now with everyone.")
-    slates = [(AS_OF, user, 1, "b", 1.0, "popularity", [reason], "v1") for user in ("ann", "bob")]
+    slates = [
+        (AS_OF, user, 1, "b", 1.0, "popularity", [reason], 1.0, "v1", None)
+        for user in ("ann", "bob")
+    ]
     tables.write_slice(
         RECOMMENDATIONS, spark.createDataFrame(slates, RECOMMENDATIONS.schema), stamp
     )

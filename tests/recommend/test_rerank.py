@@ -1,23 +1,20 @@
 from __future__ import annotations
 
-from datetime import timedelta
-
 import numpy as np
 import pytest
 
 from ebb.recommend.rerank import Pool, divergence, reranked, similarity
-from ebb.recommend.settings import NewItems, Rerank
+from ebb.recommend.settings import Rerank
 
 
-def pool(scores, keys, shares=(), new=()):
-    """keys: the key numbers of each item; new: rows that are new."""
+def pool(scores, keys, shares=()):
+    """keys: the key numbers of each item."""
     count = 1 + max((k for own in keys for k in own), default=-1)
     mass = np.zeros((len(scores), count))
     for row, own in enumerate(keys):
         for key in own:
             mass[row, key] = 1 / len(own)
-    is_new = np.isin(np.arange(len(scores)), new)
-    return Pool(np.array(scores), mass, np.array(shares or [0.0] * count), is_new)
+    return Pool(np.array(scores), mass, np.array(shares or [0.0] * count))
 
 
 def picked(pool, n, **settings):
@@ -65,15 +62,6 @@ def test_no_key_has_more_places_than_allowed_unless_the_slate_would_be_short() -
     one = pool([5.0, 4.0, 3.0, 2.0, 1.0], [[0], [0], [0, 1], [1], [2]])
     assert picked(one, 3, most_a_key=1) == [0, 3, 4]
     assert picked(one, 4, most_a_key=1) == [0, 3, 4, 1]
-
-
-def test_new_items_get_the_last_places_kept_for_them() -> None:
-    one = pool([5.0, 4.0, 3.0, 2.0, 1.0], [[0]] * 5, new=[3, 4])
-    kept = {"new_items": NewItems(places=1, within=timedelta(days=1))}
-    assert picked(one, 3, **kept) == [0, 1, 3]
-    assert picked(one, 4, **kept) == [0, 1, 2, 3]  # one is there already
-    assert picked(one, 3, new_items=NewItems(places=2)) == [0, 3, 4]
-    assert picked(one, 1, new_items=NewItems(places=2)) == [3]
 
 
 def test_more_strength_never_leaves_less_diversity_on_random_pools() -> None:

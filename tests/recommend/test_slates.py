@@ -11,8 +11,8 @@ from ebb.errors import RunError
 from ebb.recommend.catalogue import as_catalogue
 from ebb.recommend.gather import one_batch
 from ebb.recommend.pasts import past_rows
-from ebb.recommend.reasons import COLD, FILLER, NEW, PICKED_AS_NEW
-from ebb.recommend.settings import NewItems, Rerank
+from ebb.recommend.reasons import COLD, FILLER, NEW
+from ebb.recommend.settings import Rerank
 from ebb.recommend.slates import Ranking
 from ebb.recommend.views import SCHEMA, view_batches
 from ebb.schema import RECOMMENDATIONS
@@ -186,17 +186,6 @@ def test_slates_do_not_hang_on_the_order_of_events_or_on_partitions(spark):
         assert world.slates(spark, BLEND, True, shuffled, n=7) == expected
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", before)
-
-
-def test_a_place_kept_for_new_items_is_said_to_be_that(spark):
-    shelf = {**SHELF, "born": Item("Born", published=1.0)}
-    world = SmallWorld(["ann"], shelf, [("bob", item, 50.0, 1.0) for item in "abcdef"])
-    kept = Rerank(new_items=NewItems(places=1, within=4 * DAY))
-    ranking = Ranking({"popularity_flat": 1.0}, kept)
-    rows = world.slates(spark, ranking, repeat=True, n=3)["ann"]
-    assert [row["item_id"] for row in rows] == ["a", "b", "born"]
-    assert [r["sentence"] for r in rows[2]["reasons"]] == [PICKED_AS_NEW]
-    assert rows[2]["source"] == "new"
 
 
 def test_reranked_slates_fit_the_table_and_keep_to_their_limits(spark):

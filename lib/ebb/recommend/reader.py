@@ -49,7 +49,9 @@ def recommendations_for(
         "score",
         F.lit("popularity").alias("source"),
         F.array(_reason()).cast(T.ArrayType(REASON)).alias("reasons"),
+        F.lit(1.0).alias("propensity"),
         F.lit(None).cast("string").alias("model_version"),
+        F.lit(None).cast("string").alias("arm"),
     )
     return known.select(*RECOMMENDATIONS.schema.names).unionByName(given)
 
