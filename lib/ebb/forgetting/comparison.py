@@ -70,6 +70,10 @@ class Comparison:
     def count(self) -> int:
         return int(self.returns.sum())
 
+    def total(self, model: str) -> float:
+        """Returns that a model expected."""
+        return float(self.expected[:, MODELS.index(model)].sum())
+
     def per_return(self, model: str) -> float:
         """Log-likelihood a return, nats."""
         return float(self.loglik[:, MODELS.index(model)].sum() / self.returns.sum())

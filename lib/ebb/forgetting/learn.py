@@ -18,6 +18,7 @@ from pyspark.sql import DataFrame
 from ebb.durations import days
 from ebb.evaluate.significance import sampled_users
 from ebb.forgetting.cells import SHARES, Cells, Grid
+from ebb.forgetting.described import FEATURES
 from ebb.forgetting.forgetters import Models, choose_prior, fit_models
 from ebb.forgetting.pasts import (
     LEARNED_SCHEMA,
@@ -125,4 +126,4 @@ def _observed(table: pa.Table, grid: Grid) -> Observed:
         excited=block("excited", points),
         floor=table.column("floor").to_numpy(),
     )
-    return Observed(cells, table.column("waited").to_numpy(), block("described", -1))
+    return Observed(cells, table.column("waited").to_numpy(), block("described", len(FEATURES)))
