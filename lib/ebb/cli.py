@@ -33,6 +33,8 @@ _DRAWN = (".html", ".svg", ".png", ".pdf")
 _EXIT_FAILED, _EXIT_INTERRUPTED, _EXIT_TERMINATED = 1, 130, 143
 
 
+# What --plot of a job draws.
+_PICTURES = {"show": "the user's interests over time", "forgetting": "the learned curves"}
 # What follows ./spark-submit.sh in each job's --help.
 _EXAMPLES = {
     "nightly": (
@@ -44,6 +46,10 @@ _EXAMPLES = {
     "ingest": ("ingest --conf conf/online_retail.yaml",),
     "interests": (
         "interests --as-of 2026-02-25T00:00:00Z --set 'interests.measures[0].half_life=3d'",
+    ),
+    "forgetting": (
+        "forgetting --plot warehouse/curves.html",
+        "forgetting --conf conf/online_retail.yaml --as-of 2011-12-09T00:00:00Z",
     ),
     "train": ("train --set train.als.rank=64",),
     "recommend": ("recommend --set recommend.n=20",),
@@ -74,7 +80,7 @@ def run_job(
     ----------
     name : of the job, as in ``./spark-submit.sh NAME``.
     job : called with the Night, and by keyword with the job's own arguments: `start`, `end`
-        and `every` of backfill, `user_id` and `plot` of show.
+        and `every` of backfill, `user_id` and `plot` of show, `plot` of forgetting.
     summary : what the job does, in a line, for its `--help`.
     argv : arguments after the job's name; None means the process's.
 
@@ -199,6 +205,8 @@ def _parse(
         return options, {"start": options.start, "end": options.end, "every": options.every}
     if name == "show":
         return options, {"user_id": options.user_id, "plot": options.plot}
+    if name == "forgetting":
+        return options, {"plot": options.plot}
     if name == "evaluate":
         return options, {"report": options.report}
     if name == "champion":
@@ -218,11 +226,12 @@ def _parser(name: str, summary: str | None) -> _Parser:
     if name == "show":
         parser.add_argument("what", choices=["user"], help="what to show")
         parser.add_argument("user_id", metavar="ID", help="the user, as the source writes it")
+    if name in _PICTURES:
         parser.add_argument(
             "--plot",
             type=_drawing,
             metavar="FILE",
-            help="draw the user's interests over time: .html, .svg, .png or .pdf",
+            help=f"draw {_PICTURES[name]}: .html, .svg, .png or .pdf",
         )
     if name == "evaluate":
         parser.add_argument(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ebb.boxes import evaluate as evaluate_box
 from ebb.boxes import features as features_box
+from ebb.boxes import forgetting as forgetting_box
 from ebb.boxes import interests as interests_box
 from ebb.boxes import slates as slates_box
 from ebb.boxes import train as train_box
@@ -30,6 +31,8 @@ from ebb.events.catalogue import ingest_items
 from ebb.events.ingest import Intake, ingest_events
 from ebb.events.users import ingest_users
 from ebb.events.world import make_world, world_exists
+from ebb.forgetting.measures import as_yaml, learned_curves, plot_curves, print_fits
+from ebb.schema import FORGETTING_CURVES, FORGETTING_FITS
 from ebb.steps import Outcome, RunLog, StepRun, logged
 from ebb.summary import NightSummary, print_queries, print_summary
 from ebb.tables import Stamp
@@ -44,6 +47,7 @@ def nightly(night: Night) -> None:
             interests_box.interests(night, log),
             interests_box.interests_now(night, log),
             features_box.features(night, log),
+            forgetting_box.forgetting_when_due(night, log),
             *_judge_and_watch(night, log),
             *_models_and_slates(night, log),
         ]
@@ -74,6 +78,23 @@ def interests(night: Night) -> None:
         interests_box.interests(night, log)
         interests_box.interests_now(night, log)
         features_box.features(night, log)
+
+
+def forgetting(night: Night, plot: Path | None = None) -> None:
+    """Learn how fast people forget, and print the learned curves as measures to paste.
+
+    Parameters
+    ----------
+    plot : where to draw the curves.
+    """
+    with _log(night) as log:
+        forgetting_box.learn_forgetting(night, log)
+    print_fits(night.tables.read_slice(FORGETTING_FITS, night.as_of))
+    curves = learned_curves(night.tables.read_slice(FORGETTING_CURVES, night.as_of))
+    print(as_yaml(curves) if curves else "Nobody came back to anything: there is no curve.")
+    if plot is not None:
+        plot_curves(curves, plot)
+        print(f"Drawn: {plot}")
 
 
 def train(night: Night) -> None:

@@ -58,7 +58,7 @@ def plot_user(tables: Tables, config: Config, user_id: str, as_of: datetime, pat
     named = {row["item_id"]: row["title"] for row in met.collect()}
     figure = _figure(lines.toPandas(), config.facets, named)
     figure.suptitle(f"User {user_id}: {measure} as of each instant", x=0.01, ha="left")
-    _save(figure, path, f"Interests of user {user_id}")
+    save_figure(figure, path, f"Interests of user {user_id}")
 
 
 def _moments(instants: Sequence[datetime], as_of: datetime) -> list[datetime]:
@@ -103,7 +103,7 @@ def _panel(axis: Any, facet: str, lines: pd.DataFrame, titles: dict[str, str]) -
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
 
 
-def _save(figure: Figure, path: Path, title: str) -> None:
+def save_figure(figure: Figure, path: Path, title: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() != ".html":
         figure.savefig(path, dpi=120)
