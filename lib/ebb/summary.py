@@ -11,7 +11,7 @@ from ebb.durations import format_instant, format_seconds
 from ebb.events.ingest import Intake
 from ebb.schema import EVALUATIONS, INTEREST_STATE, INTERESTS_NOW, RECOMMENDATIONS
 from ebb.tables import Tables
-from ebb.watch.summary import watched
+from ebb.watch.summary import compared, watched
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class NightSummary:
             ("interests", _interests(night)),
             ("slates", _slates(night)),
             ("judged", _judged(night)),
+            *compared(night),
             *watched(night),
             ("seconds", steps),
             ("tables", night.tables.root),

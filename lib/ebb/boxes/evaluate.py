@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from ebb.boxes.arms import Dealt, judge_arms
 from ebb.boxes.inputs import counted_events, versions
 from ebb.context import Night
 from ebb.durations import format_instant
@@ -38,11 +39,13 @@ def evaluate(night: Night, log: RunLog) -> Outcome | None:
 
 @dataclass(frozen=True)
 class _EarlierSlates:
-    """Slates of a night before: their as_of, the version of their commit, whether they repeat."""
+    """Slates of a night before: their as_of, the version of their commit, whether they repeat, and
+    how users were dealt out to the arms of an experiment."""
 
     as_of: datetime
     version: int
     repeat: bool
+    dealt: Dealt | None
 
 
 def _slates_before(night: Night) -> _EarlierSlates | None:
@@ -54,7 +57,12 @@ def _slates_before(night: Night) -> _EarlierSlates | None:
             continue
         # History is newest first: of one as_of, the first met is the one that stands.
         if best is None or stamp.as_of > best.as_of:
-            best = _EarlierSlates(stamp.as_of, commit.version, bool(stamp.facts.get("repeat")))
+            best = _EarlierSlates(
+                stamp.as_of,
+                commit.version,
+                bool(stamp.facts.get("repeat")),
+                Dealt.from_facts(stamp.facts.get("experiment")),
+            )
     return best
 
 
@@ -76,15 +84,18 @@ def _evaluate_slates(
         had = None if judged.repeat else known.select("user_id", "item_id").distinct()
         then = counted(tables.read(EVENTS), config.events, end)
         labels = labels_after(then, before.as_of, end, had)
-        models = {
-            "ebb": tables.read_slice(RECOMMENDATIONS, before.as_of),
-        }
+        slates = tables.read_slice(RECOMMENDATIONS, before.as_of)
+        models = {"ebb": slates}
         as_of = F.lit(before.as_of).alias("as_of")
         with stored(labels.join(users, on="user_id", how="left_semi")) as judged_by:
             asked = judged_by.select("user_id").distinct()
             models["popularity"] = _popularity_slates(
                 before, known, asked, items, repeat=judged.repeat
             )
+            if judged.dealt is not None:
+                arms = judge_arms(slates, judged_by, judged.dealt, config.recommend.n)
+                of_arms = arms.select(as_of, "*", F.lit(end).alias("label_until"))
+                write_evaluations(tables, of_arms, "experiment", replace(stamp, step="arms"))
             rows = _evaluation_rows(models, judged_by, config.recommend.n, eligible, end)
             commit = write_evaluations(tables, rows.select(as_of, "*"), "published", stamp)
         return StepRun({"evaluations": commit.rows_written}, f"slates of {stamp.as_of:%Y-%m-%d}")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from ebb.boxes.arms import Dealt, slates_by_arm
 from ebb.boxes.choose import SECTIONS, Decision
 from ebb.boxes.inputs import counted_events, made_by, versions
 from ebb.boxes.ranker import shipped_ranker
@@ -14,7 +15,7 @@ from ebb.context import Night
 from ebb.recommend.eligible import eligible_items, items_at, users_to_score
 from ebb.recommend.hot_list import default_slate, hot_list
 from ebb.recommend.prepare import Prepared, prepare
-from ebb.recommend.slates import Ranking, make_slates
+from ebb.recommend.slates import Ranking
 from ebb.schema import (
     EVENTS,
     HOT_LIST,
@@ -45,19 +46,24 @@ def recommend(night: Night, log: RunLog, decision: Decision) -> Outcome:
 
     def slates_of(events: DataFrame, stamp: Stamp) -> StepRun:
         version = tables.read_slice(MODELS, night.as_of).agg(F.max("version")).first()
-        slates = make_slates(
+        ranking = replace(ranking_of(night, decision), explore=settings.explore)
+        slates = slates_by_arm(
+            night,
+            decision,
             prepared(night, events, decision),
             events,
             users_to_score(tables.read(USERS), events, night.as_of, settings),
-            ranking_of(night, decision),
+            ranking,
             (version[0] if version else None) or "none",
         )
+        dealt = Dealt.of(night)
         facts = {
             **stamp.facts,
             "repeat": decision.columns.repeat,
             "strategy": decision.strategy,
             "weights": dict(decision.weights),
             "ranker": decision.ranker,
+            "experiment": dealt.to_facts() if dealt else None,
         }
         commit = tables.write_slice(RECOMMENDATIONS, slates, replace(stamp, facts=facts))
         remark = f"{commit.rows_written:,} rows by {decision.strategy}"

@@ -193,6 +193,16 @@ class Arm(_Section):
     rerank: Rerank | None = None
     explore: Explore | None = None
 
+    @field_validator("strategy")
+    @classmethod
+    def _trees_are_chosen(cls, strategy: Strategy | None) -> Strategy | None:
+        if strategy == "ranker":
+            raise ValueError(
+                "an arm can't pin the ranker; choose it for everybody, and give an arm another "
+                "strategy, such as blend, to hold it against"
+            )
+        return strategy
+
 
 class Experiment(_Section):
     """Slates made in several ways, each for its part of the users, to see which does best.
