@@ -14,6 +14,8 @@ from ebb.forgetting.forgetters import MODELS
 
 Doubles = npt.NDArray[np.float64]
 _DECILES = 10
+# Some MB of figures; of many readers of news few come back at all, so fewer would say little.
+_MOST_USERS = 100_000
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,7 @@ class Comparison:
         there = rows.where("foreseen_returns IS NOT NULL").select(
             "user_id", "foreseen_returns", "loglik", "expected"
         )
-        found = (
-            sampled_users(
-                there,
-            )
-            .toPandas()
-            .sort_values("user_id")
-        )
+        found = sampled_users(there, _MOST_USERS).toPandas().sort_values("user_id")
         return Comparison(
             found["user_id"].to_numpy(),
             _matrix(found["loglik"]),

@@ -22,7 +22,7 @@ Kind = Literal["global", "segment", "regression"]
 # The simplest first.
 KINDS: tuple[Kind, ...] = ("global", "segment", "regression")
 _ITERATIONS, _TUNING = 80, 10
-_TOLERANCE = 1e-7
+_TOLERANCE = 1e-6
 # Ridge on standardised features, in users.
 _RIDGE = 5.0
 

@@ -31,4 +31,4 @@ class Forgetting(BaseModel):
     every: Duration = timedelta(days=7)
     horizon: Duration | None = None
     session_gap: Duration = timedelta(minutes=30)
-    users: int = Field(default=5_000, ge=10)
+    users: int = Field(default=10_000, ge=10)
