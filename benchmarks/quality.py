@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,25 +75,24 @@ def main() -> None:
         root = options.root or folder
         found = {}
         for name in options.sets:
-            for mode, judged in judge(name, root, options).items():
+            for mode, judged in judge(name, root, options):
                 found[f"{name} {mode}"] = judged
                 report(f"{name} {mode}", judged)
     verdict(found)
 
 
-def judge(name: str, root: str, options: argparse.Namespace) -> dict[str, Study]:
-    """Both modes of one set; models are fitted once for both."""
+def judge(name: str, root: str, options: argparse.Namespace) -> Iterator[tuple[str, Study]]:
+    """Both modes of one set, one after the other; models are fitted once for both."""
     nights = {mode: night_of(name, mode, root, options) for mode in MODES}
     one = nights["new"]
     if not (Path(root) / name / "events").exists():
         ingest(one)
     views = seen(nights)
-    found = {}
     for mode, night in nights.items():
-        found[mode] = study(night, views)
+        found = study(night, views)
         if options.slates:
-            write_slates(found[mode], views, night, options.slates / f"{name}_{mode}.parquet")
-    return found
+            write_slates(found, views, night, options.slates / f"{name}_{mode}.parquet")
+        yield mode, found
 
 
 def night_of(name: str, mode: str, root: str, options: argparse.Namespace) -> Night:
@@ -142,7 +142,7 @@ def seen(nights: dict[str, Night]) -> Views:
 def write_slates(found: Study, views: Views, night: Night, path: Path) -> None:
     latest = found.nights[0]
     view = views[latest.window, latest.columns, night.config.evaluate.users]
-    slates = slates_of(view, {AUTO: latest.choice.chosen}, found.n)
+    slates = slates_of(view, {AUTO: latest.choice.chosen.weights}, found.n)
     path.parent.mkdir(parents=True, exist_ok=True)
     slates.drop(columns="model").to_parquet(path, index=False)
 
