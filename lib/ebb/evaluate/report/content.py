@@ -9,6 +9,9 @@ from datetime import datetime
 import pandas as pd
 from markupsafe import Markup
 
+# Bins of a distance from 0 to 1.
+BINS = 20
+
 
 @dataclass(frozen=True)
 class Drift:

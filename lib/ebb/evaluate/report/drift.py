@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from ebb.boxes.study import AUTO, Study
 from ebb.durations import format_instant
-from ebb.evaluate.report.content import Block, Chart, Drift, Section, Table, Text
+from ebb.evaluate.report.content import BINS, Block, Chart, Drift, Section, Table, Text
 from ebb.evaluate.report.draw import histogram
-from ebb.evaluate.report.gather import BINS
 from ebb.evaluate.report.judged import main_metric
 from ebb.evaluate.report.svg import svg_of
 from ebb.evaluate.report.words import figure, short

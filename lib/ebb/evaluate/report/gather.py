@@ -13,12 +13,19 @@ from pyspark.sql import functions as F
 
 from ebb.boxes.inputs import counted_events
 from ebb.context import Night
-from ebb.evaluate.report.content import Drift, Example, Examples, Shown, Surroundings, Taken
+from ebb.evaluate.report.content import (
+    BINS,
+    Drift,
+    Example,
+    Examples,
+    Shown,
+    Surroundings,
+    Taken,
+)
 from ebb.events.catalogue import versions_at
 from ebb.schema import ITEMS, RECOMMENDATIONS, USER_FEATURES
 
 SECTIONS = ("events", "items", "train", "recommend", "evaluate")
-BINS = 20
 # Percentiles of the number of events of those who have a slate.
 _KINDS = {"few events": 0.1, "a usual number of events": 0.5, "many events": 0.95}
 _TOOK = 8
