@@ -223,9 +223,10 @@ def _views(night: Night, grounds: Grounds, stamp: Stamp) -> list[View]:
     views = []
     for place, window in enumerate([*grounds.windows, *grounds.further]):
         with seen_at(night, grounds.columns.half_lives, window) as seen:
-            views.append(seen.view(grounds.columns, settings.choose.users))
+            outlook = seen.outlook(grounds.columns)
+            views.append(outlook.view(settings.choose.users))
             if ranker is not None:
-                write_examples(seen, grounds.columns, ranker, stamp, is_first=place == 0)
+                write_examples(outlook, ranker, stamp, is_first=place == 0)
     return views
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from ebb.boxes.windows import Seen
+from ebb.boxes.windows import Outlook
 from ebb.context import Night
 from ebb.durations import format_instant
 from ebb.errors import RunError
@@ -27,7 +27,6 @@ from ebb.ranker.settings import Ranker
 from ebb.ranker.trees import ship_trees
 from ebb.recommend.catalogue import crc32s
 from ebb.recommend.choose import Choice
-from ebb.recommend.features import Columns
 from ebb.recommend.views import View
 from ebb.schema import RANKERS, TRAINING_SETS
 from ebb.tables import Stamp
@@ -42,28 +41,26 @@ def settings_of(night: Night) -> Ranker | None:
     return night.config.train.ranker if wanted else None
 
 
-def write_examples(
-    seen: Seen, columns: Columns, settings: Ranker, stamp: Stamp, *, is_first: bool
-) -> None:
+def write_examples(outlook: Outlook, settings: Ranker, stamp: Stamp, *, is_first: bool) -> None:
     """Put one window's rows into `training_sets`, in a commit of its own.
 
     Parameters
     ----------
     is_first : of the night's windows to be written: nothing of an earlier run stays.
     """
-    as_of, label_from = seen.night.as_of, seen.window.as_of
+    night, label_from = outlook.seen.night, outlook.seen.window.as_of
     facts = {
         **stamp.facts,
         "label_from": format_instant(label_from),
-        "names": [*columns.names, *BESIDE_NAMES],
+        "names": [*outlook.prepared.plan.columns.names, *BESIDE_NAMES],
     }
     made = replace(stamp, step=_EXAMPLES, facts=facts)
-    condition = f"as_of = timestamp'{format_instant(as_of)}'"
+    condition = f"as_of = timestamp'{format_instant(night.as_of)}'"
     if not is_first:
         condition += f" AND label_from = timestamp'{format_instant(label_from)}'"
-    with seen.examples(columns, settings) as rows:
-        own = rows.withColumn("as_of", F.lit(as_of))
-        seen.night.tables.replace(TRAINING_SETS, own, condition, made)
+    with outlook.examples(settings) as rows:
+        own = rows.withColumn("as_of", F.lit(night.as_of))
+        night.tables.replace(TRAINING_SETS, own, condition, made)
 
 
 def written_examples(night: Night) -> Examples:

@@ -69,37 +69,48 @@ class Seen:
     fitted: FittedModels
 
     def view(self, columns: Columns, most_users: int) -> View:
-        """The view of people who took something in the window; runs jobs.
+        """The view of people who took something in the window; runs jobs."""
+        return self.outlook(columns).view(most_users)
+
+    def outlook(self, columns: Columns) -> Outlook:
+        """Candidates and labels under some columns; gathers the items, which runs jobs.
 
         Parameters
         ----------
         columns : with the half-lives that the models were fitted with.
         """
-        until = self.window.until
-        return view_of(
-            self._prepared(columns), self.known, self._labels(columns), until, most_users
-        )
+        config, as_of = self.night.config, self.window.as_of
+        models = (self.fitted.item_weights, self.fitted.item_factors)
+        prepared = prepare(self.known, self.items, *models, as_of, columns, config)
+        then = counted(self.night.tables.read(EVENTS), config.events, self.window.until)
+        had = None if columns.repeat else self.known.select("user_id", "item_id").distinct()
+        return Outlook(self, prepared, labels_after(then, as_of, self.window.until, had))
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What could be recommended at the beginning of a window, and what people then took.
+
+    Attributes
+    ----------
+    labels : of `evaluate.slates.labels_after`.
+    """
+
+    seen: Seen
+    prepared: Prepared
+    labels: DataFrame
+
+    def view(self, most_users: int) -> View:
+        """The view of people who took something in the window; runs jobs."""
+        until = self.seen.window.until
+        return view_of(self.prepared, self.seen.known, self.labels, until, most_users)
 
     @contextmanager
-    def examples(self, columns: Columns, settings: Ranker) -> Iterator[DataFrame]:
+    def examples(self, settings: Ranker) -> Iterator[DataFrame]:
         """The window's rows of a training set (`training.examples`); lazy, while `with` lasts."""
-        prepared = self._prepared(columns)
-        rows = view_rows(
-            prepared, self.known, self._labels(columns), settings.users, settings.negatives
-        )
-        with rows as found:
-            yield examples(found, prepared.places, self.window)
-
-    def _labels(self, columns: Columns) -> DataFrame:
-        events = self.night.tables.read(EVENTS)
-        then = counted(events, self.night.config.events, self.window.until)
-        had = None if columns.repeat else self.known.select("user_id", "item_id").distinct()
-        return labels_after(then, self.window.as_of, self.window.until, had)
-
-    def _prepared(self, columns: Columns) -> Prepared:
-        models = (self.fitted.item_weights, self.fitted.item_factors)
-        config = self.night.config
-        return prepare(self.known, self.items, *models, self.window.as_of, columns, config)
+        most = (settings.users, settings.negatives)
+        with view_rows(self.prepared, self.seen.known, self.labels, *most) as rows:
+            yield examples(rows, self.prepared.places, self.seen.window)
 
 
 @contextmanager
