@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from ebb.boxes.ranker import examples_of_views
@@ -50,6 +54,18 @@ def test_what_was_taken_is_kept_and_the_others_by_a_hash_that_ignores_their_orde
     assert set(other.tolist()) != set(rows.tolist())
     everything, ones = kept_candidates(hashes, "u", items, taken, None)
     assert len(everything) == 50 and (ones == 1.0).all()
+
+
+@given(st.permutations(range(30)), st.integers(1, 30), st.text(max_size=5))
+def test_whatever_the_order_the_same_candidates_are_kept(
+    order: list[int], most: int, user: str
+) -> None:
+    hashes = np.array([zlib.crc32(f"i{k}".encode()) for k in range(30)], dtype=np.uint64)
+    items = np.array(order)
+    rows, weights = kept_candidates(hashes, user, items, items % 7 == 0, most)
+    straight, _ = kept_candidates(hashes, user, np.arange(30), np.arange(30) % 7 == 0, most)
+    assert set(items[rows].tolist()) == set(straight.tolist())
+    assert weights.sum() == pytest.approx(30)
 
 
 def test_two_fits_give_the_same_bytes_whatever_the_order_of_rows(

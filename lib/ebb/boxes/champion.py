@@ -70,7 +70,7 @@ def roll_back(night: Night, version: str | None) -> None:
             f"run: ./spark-submit.sh train --as-of {as_of}"
         )
     present = _stamp_at(night, decision.version)
-    facts = _before(night, decision) if version is None else _of_version(night, version)
+    facts = _before(night, decision) if version is None else _of_version(night, present, version)
     made = replace(present, facts={**present.facts, **facts})
     rows = night.tables.read_slice(CHOICES, decision.as_of)
     strategy = facts["strategy"]
@@ -114,10 +114,15 @@ def _before(night: Night, decision: Decision) -> Mapping[str, Any]:
     return {**present.facts, "strategy": BLEND, "weights": weights["weights"], "ranker": None}
 
 
-def _of_version(night: Night, version: str) -> Mapping[str, Any]:
+def _of_version(night: Night, present: Stamp, version: str) -> Mapping[str, Any]:
     """The facts under which a ranker of the registry ranks."""
     for commit in night.tables.newest_first(RANKERS):
         if commit.stamp and commit.stamp.facts.get("ranker") == version:
+            if commit.stamp.config != present.config:
+                raise RunError(
+                    f"ranker {version} was fitted under another configuration, with other "
+                    "features perhaps; put that back first"
+                )
             return commit.stamp.facts
     raise RunError(
         f"there is no ranker {version} under {night.tables.root}; "
@@ -126,7 +131,9 @@ def _of_version(night: Night, version: str) -> Mapping[str, Any]:
 
 
 def _is_choice(commit: Commit, like: Stamp) -> bool:
-    return commit.stamp is not None and commit.stamp.step == like.step
+    """Whether it is a choice made under the same configuration, with the same features."""
+    stamp = commit.stamp
+    return stamp is not None and (stamp.step, stamp.config) == (like.step, like.config)
 
 
 def _stamp_at(night: Night, version: int) -> Stamp:
