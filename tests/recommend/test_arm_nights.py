@@ -98,10 +98,9 @@ def test_arms_differ_as_configured_rerun_to_the_same_rows_and_are_judged(shop: S
     assert "sizes are as meant" in line
 
 
-def test_without_an_experiment_nobody_is_in_an_arm(shop: Shop) -> None:
+def test_without_an_experiment_nobody_is_dealt_out(shop: Shop) -> None:
     night = night_at(shop, AS_OF)
-    assert {(row["arm"], row["item_id"]) for row in slates_in(night).collect()} == {(None, "c")}
-    assert Dealt.of(night) is None and compared(night) == []
+    assert Dealt.of(night) is None and Dealt.from_facts(None) is None and compared(night) == []
 
 
 def test_arms_are_judged_as_the_metrics_and_welch_say(spark: SparkSession) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -79,35 +78,35 @@ def test_another_policy_can_be_judged_by_what_was_drawn() -> None:
     assert inside >= 17
 
 
-def test_a_slates_last_place_is_for_what_is_new_or_rising_and_says_so(spark) -> None:
-    shelf = {item: Item(f"Title {item}") for item in "abcdef"}
-    shelf["born"] = Item("Born", published=1.0)
+def test_a_slates_last_places_are_for_what_is_new_or_rising_and_say_so(spark) -> None:
+    shelf = {item: Item(f"Title {item}") for item in "abcfg"} | {
+        "born": Item("Born", published=1.0)
+    }
     world = SmallWorld(
-        ["ann", "bob"], shelf, [("x", item, 50.0, 6.0) for item in "abcde"] + [("x", "f", 1.0, 1.0)]
+        ["ann"],
+        shelf,
+        [("x", item, 50.0, 60.0) for item in "abc"]
+        + [("x", "f", 1.0, 1.0), ("x", "g", 50.0, 1.0)]
+        + [("x", "g", 1.0, 1.0)] * 3,
     )
-    settings = Explore(epsilon=0.0, within=4 * DAY, pool=1)
-    rows = world.slates(spark, Ranking(POPULAR, explore=settings), repeat=True, n=3)["ann"]
-    # f, touched yesterday, is new as well, and more popular than what nobody touched.
-    assert [row["item_id"] for row in rows] == ["a", "b", "f"]
-    assert [row["propensity"] for row in rows] == [1.0, 1.0, 1.0]
-    assert [r["sentence"] for r in rows[2]["reasons"]] == [PICKED_AS_NEW]
-    assert rows[2]["source"] == "new"
-    rising = Explore(epsilon=0.0, within=timedelta(minutes=1), pool=1)
-    rows = world.slates(spark, Ranking(POPULAR, explore=rising), repeat=True, n=3)["ann"]
-    assert [row["item_id"] for row in rows] == ["a", "b", "f"]
-    assert [r["sentence"] for r in rows[2]["reasons"]] == [PICKED_AS_RISING]
+    settings = Explore(places=2, epsilon=0.0, within=4 * DAY, pool=2)
+    rows = world.slates(spark, Ranking(POPULAR, explore=settings), repeat=True, n=4)["ann"]
+    # g is taken more than it was; f is new, as is what nobody touched, and scores more than that.
+    assert [row["item_id"] for row in rows] == ["a", "b", "g", "f"]
+    assert [row["propensity"] for row in rows] == [1.0] * 4
+    said = [(row["source"], row["reasons"][0]["sentence"]) for row in rows[2:]]
+    assert said == [("rising", PICKED_AS_RISING), ("new", PICKED_AS_NEW)]
 
 
 def test_slates_with_trials_keep_their_length_and_log_what_hangs_on_the_user_alone(spark) -> None:
     world = random_world(9, users=12)
-    settings = Explore(places=2, epsilon=1.0, within=60 * DAY)
-    trying = world.slates(spark, Ranking(POPULAR, explore=settings), repeat=True, n=6)
-    plain = world.slates(spark, Ranking(POPULAR), repeat=True, n=6)
+    ranking = Ranking(POPULAR, explore=Explore(places=2, epsilon=1.0, within=60 * DAY))
+    trying = world.slates(spark, ranking, repeat=True, n=6)
     shuffled = world.event_frame(spark).repartition(3)
-    assert trying == world.slates(spark, Ranking(POPULAR, explore=settings), True, shuffled, n=6)
-    for user, rows in trying.items():
-        assert len(rows) == len(plain[user]) == len({row["item_id"] for row in rows})
-        assert [r["item_id"] for r in rows[:4]] == [r["item_id"] for r in plain[user][:4]]
+    assert trying == world.slates(spark, ranking, True, shuffled, n=6)
+    for rows in trying.values():
+        assert len({row["item_id"] for row in rows}) == len(rows) == 6
+        assert all(row["propensity"] == 1.0 for row in rows[:4])
         drawn = [row["propensity"] for row in rows if row["propensity"] < 1.0]
         if len(drawn) == 2:  # of as many items as were left, all alike
             assert 1 / drawn[1] == pytest.approx(1 / drawn[0] - 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ebb.boxes.choose import SECTIONS, Decision
+from ebb.boxes.choose import SECTIONS, Decision, _must_choose_anew
 from ebb.boxes.watch import course_at, drifted_at, watch
 from ebb.config import Config
 from ebb.context import Night
@@ -64,17 +64,18 @@ def judged(tables: Tables, values: list[float], plain: list[float]) -> None:
     tables.append(EVALUATIONS, frame.coalesce(1), Stamp("evaluate", None, "c"))
 
 
-def described(tables: Tables, as_of: datetime, n: int) -> None:
-    """As if forty users and an item had been described; but for `n` they are all alike."""
+def described(tables: Tables) -> None:
+    """As if forty users and an item had been described both nights; but for `n` they are alike."""
     for table, ids in ((USER_FEATURES, [f"u{k}" for k in range(40)]), (ITEM_FEATURES, ["i"])):
-        values = {"n": n, "users": 1, "events_in": {"1d": 3}, "popularity": 1.0}
-        values |= {"first_ts": as_of, "last_ts": as_of, "recency_days": 0.5, "tenure_days": 1.0}
-        values |= {"active_days": 1, "by_type": {}, "sessions": 1, "events_per_session": 1.0}
-        values |= {"entropy": {}, "keys": {}, "as_of": as_of}
-        schema = table.schema
-        rows = [[{**values, schema[1].name: one}.get(f.name) for f in schema] for one in ids]
+        schema, rows = table.schema, []
+        for as_of, n in ((CHOSEN, 3), (NIGHT, 6)):
+            values = {"n": n, "users": 1, "events_in": {"1d": 3}, "popularity": 1.0}
+            values |= {"first_ts": as_of, "last_ts": as_of, "recency_days": 0.5, "tenure_days": 1.0}
+            values |= {"active_days": 1, "by_type": {}, "sessions": 1, "events_per_session": 1.0}
+            values |= {"entropy": {}, "keys": {}, "as_of": as_of}
+            rows += [[{**values, schema[1].name: one}.get(f.name) for f in schema] for one in ids]
         frame = tables.spark.createDataFrame(rows, schema)
-        tables.write_slice(table, frame.coalesce(1), Stamp("features", as_of, "c"))
+        tables.append(table, frame.coalesce(1), Stamp("features", None, "c"))
 
 
 @pytest.fixture
@@ -92,8 +93,7 @@ def test_inputs_are_held_against_the_latest_choice_and_a_drift_ends_it(shop: Sho
     tables, config = shop.tables, shop.config(features={}, watch=SETTINGS)
     arrive(tables, [*events(["view"], CHOSEN), *events(["view", "buy"], NIGHT)])
     chosen(tables, config)
-    described(tables, CHOSEN, 3)
-    described(tables, NIGHT, 6)
+    described(tables)
     night = night_at(tables, config)
     kept = Decision.of(night)
     assert kept is not None and kept.as_of == CHOSEN
@@ -111,10 +111,9 @@ def test_inputs_are_held_against_the_latest_choice_and_a_drift_ends_it(shop: Sho
     assert Decision.of(night) is None
     ((label, line),) = watched(night)
     assert label == "inputs" and "moved against 2026-01-08" in line
-    patient = shop.config(features={}, watch=SETTINGS, recommend={"choose": {"on_drift": False}})
-    chosen(tables, patient)
-    assert Decision.of(night_at(tables, patient)) is not None
-    # What is chosen that night stands, and a night without a drift keeps it.
+    patient = shop.config(features={}, recommend={"choose": {"on_drift": False}})
+    assert _must_choose_anew(night) and not _must_choose_anew(night_at(tables, patient))
+    # What is chosen that night stands.
     chosen(tables, config, NIGHT)
     made = Decision.of(night)
     assert made is not None and made.as_of == NIGHT
