@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -73,7 +74,7 @@ class Cells:
     excited: Doubles
     floor: Doubles
 
-    @property
+    @cached_property
     def means(self) -> Doubles:
         """(users, g, shares) the expected returns at rho = 1."""
         floor = self.floor[:, None, None] * (1.0 - SHARES)
