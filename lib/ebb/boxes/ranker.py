@@ -24,7 +24,7 @@ from ebb.ranker.features import BESIDE_NAMES
 from ebb.ranker.rolling import Examples, FittedRanker, Fitting, fit_ranker
 from ebb.ranker.sampling import kept_candidates
 from ebb.ranker.settings import Ranker
-from ebb.ranker.trees import ship_trees
+from ebb.ranker.trees import require_xgboost, ship_trees
 from ebb.recommend.catalogue import crc32s
 from ebb.recommend.choose import Choice
 from ebb.recommend.views import View
@@ -116,6 +116,7 @@ def ranker_beside(
     recommend, settings = night.config.recommend, settings_of(night)
     if settings is None:
         raise ValueError("no ranker is configured")
+    require_xgboost()
     fitting = Fitting(settings, recommend.n, recommend.choose.penalty)
     found = fit_ranker(views, choice, examples, fitting)
     if isinstance(found, str):
@@ -132,13 +133,13 @@ def register(night: Night, found: FittedRanker, stamp: Stamp, facts: dict[str, A
     ----------
     facts : of the choice: what the ranker's features are, so that it can be gone back to.
     """
-    settings = settings_of(night)
+    (latest,) = night.tables.history(TRAINING_SETS, limit=1)
     version, judged = hashlib.sha256(found.raw).hexdigest()[:16], found.verdict
     row = (
         night.as_of, version, judged.promoted, judged.reason, judged.ndcg, judged.ndcg_other,
         judged.other, judged.ahead.value, judged.ahead.low, judged.ahead.high, judged.users,
-        found.windows, settings.trees if settings else 0, dict(found.tried.weights),
-        found.importance, found.raw, dict(stamp.inputs),
+        found.windows, found.trees, dict(found.tried.weights), found.importance, found.raw,
+        {**stamp.inputs, TRAINING_SETS.name: latest.version},
     )  # fmt: skip
     rows = night.spark.createDataFrame([row], RANKERS.schema).coalesce(1)
     ranked_by = {"strategy": RANKER, "weights": dict(found.tried.weights), "ranker": version}

@@ -31,11 +31,13 @@ class FittedRanker:
 
     Attributes
     ----------
-    tried : as the choice tells it. raw : the trees' bytes. windows : that it was fitted on.
+    tried : as the choice tells it. raw : the trees' bytes. trees : how many.
+    windows : that it was fitted on.
     """
 
     tried: Tried
     raw: bytes
+    trees: int
     importance: dict[str, float]
     verdict: Verdict
     windows: int
@@ -94,7 +96,8 @@ def fit_ranker(
     trees = Trees.of(raw)
     tried = Tried(RANKER, weights, found.ndcg, found.users, trees)
     importance = trees.importance((*views[0].names, *BESIDE_NAMES))
-    return FittedRanker(tried, raw, importance, found, len(views))
+    count = fitting.settings.trees
+    return FittedRanker(tried, raw, count, importance, found, len(views))
 
 
 def _judged(view: View, choice: Choice, weights: dict[str, float], raw: bytes, n: int) -> Judged:
