@@ -31,7 +31,7 @@ class Ranker(BaseModel):
     trees: int = Field(default=100, ge=1)
     depth: int = Field(default=4, ge=1, le=12)
     eta: float = Field(default=0.05, gt=0, le=1)
-    min_child_weight: NonNegative = 5.0
+    min_child_weight: NonNegative = 20.0
     l2: Positive = 1.0
     subsample: float = Field(default=1.0, gt=0, le=1)
     windows: int = Field(default=5, ge=3)
