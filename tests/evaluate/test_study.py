@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from ebb.boxes.study import AUTO, study, write_study
 from ebb.context import Night
 from ebb.errors import RunError
+from ebb.evaluate.report import report_of
 from ebb.evaluate.table import print_study
 from ebb.progress import Progress
 from ebb.schema import EVALUATIONS
@@ -68,6 +69,9 @@ def test_a_study_judges_every_strategy_and_finds_what_people_go_by(habits, capsy
     assert row["users"] == 9 and row["label_until"].astimezone(UTC) == AS_OF
     print_study(found)
     assert "auto chose" in capsys.readouterr().out
+    page = report_of(night, found)
+    assert "Evaluation as of 2026-01-20T00:00:00Z" in page
+    assert f"auto chose {judged.choice.chosen.strategy} and reaches an NDCG@2 of 1.0000" in page
 
 
 def test_nothing_at_or_after_the_as_of_moves_what_is_judged(habits, spark, tmp_path) -> None:
