@@ -81,8 +81,8 @@ def test_arms_differ_as_configured_rerun_to_the_same_rows_and_are_judged(shop: S
 
     after = night_at(shop, AS_OF + DAY, experiment=EXPERIMENT)
     assert compared(after) == [("experiment", "by hotness: nothing judged yet")]
-    arrive(tables, [(user, "c", "view", AS_OF + DAY / 2, None) for user in PEOPLE])
-    arrive(tables, [(user, "c", "view", AS_OF - DAY, None) for user in PEOPLE])
+    whens = (AS_OF - DAY, AS_OF + DAY / 2)
+    arrive(tables, [(user, "c", "view", when, None) for user in PEOPLE for when in whens])
     users = [(user, AS_OF - 8 * DAY, None) for user in PEOPLE]
     tables.append(USERS, tables.spark.createDataFrame(users, USERS.schema), Stamp("u", None, "c"))
     evaluate(after, RunLog(after))
