@@ -5,9 +5,10 @@
 
 Needs $EBB_DATA. For each set, and both with items that people had (any) and without (new): at each
 as_of the choice is made as a night makes it, on label windows before, and everything is judged on
-what people took after it (`ebb.boxes.study`). The baselines are the strategies of one source, each
-under the half-life that did best on those same windows before. Prints NDCG@10 and how far auto is
-ahead, with 95 % intervals of a paired bootstrap over users, and on the last line all of it as JSON.
+what people took after it, as the job `evaluate` does (`ebb.boxes.study`). The baselines are the
+strategies of one source, each under the half-life that did best on those same windows before.
+Prints NDCG@10 and how far auto is ahead, with 95 % intervals of a paired bootstrap over users, and
+on the last line all of it as JSON.
 One configuration serves all sets, but for what maps their columns. With --slates the slates of the
 latest as_of are written there, a Parquet file a set and mode: user_id, rank, item_id.
 """
@@ -18,22 +19,26 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from ebb.boxes.choose import grounds_at
-from ebb.boxes.study import AUTO, Study, Views, slates_of, study
+from ebb.boxes.study import AUTO, Chosen, Views, chosen_at, slates_of
 from ebb.boxes.windows import seen_at
 from ebb.config_file import load_config
 from ebb.context import Night
+from ebb.evaluate.significance import Interval, compare_models
 from ebb.evaluate.splits import Split, rolling_nights
 from ebb.night import ingest
 from ebb.progress import Progress
+from ebb.recommend.choose import ndcg
 from ebb.recommend.features import Columns
 from ebb.recommend.half_lives import HalfLives
 from ebb.session import start_session
@@ -45,6 +50,50 @@ BASELINES = (
     "ease", "als_flat", "als",
 )  # fmt: skip
 METRIC = "ndcg@10"
+
+
+@dataclass(frozen=True)
+class Quality:
+    """NDCG of every model.
+
+    Attributes
+    ----------
+    chosen : the strategy that auto chose at each as_of, the latest first.
+    users : as_of, model, user_id, ndcg@10.
+    """
+
+    chosen: list[str]
+    users: pd.DataFrame
+
+    @staticmethod
+    def of(nights: Sequence[tuple[Split, Chosen]], n: int) -> Quality:
+        parts = [
+            pd.DataFrame(
+                {
+                    "as_of": window.as_of,
+                    "model": model,
+                    "user_id": chosen.view.users,
+                    METRIC: ndcg(chosen.view, tried.score(chosen.view), n),
+                }
+            )
+            for window, chosen in nights
+            for model, tried in chosen.models.items()
+        ]
+        return Quality([one.choice.chosen.strategy for _, one in nights], pd.concat(parts))
+
+    @cached_property
+    def means(self) -> pd.Series:
+        """By model, of those that were judged every night; each night weighs the same."""
+        by_night = self.users.groupby(["model", "as_of"])[METRIC].mean().unstack("as_of")
+        return by_night.dropna().mean(axis=1).sort_values(ascending=False, kind="stable")
+
+    @property
+    def latest(self) -> pd.Series:
+        own = self.users[self.users["as_of"] == self.users["as_of"].max()]
+        return own.groupby("model")[METRIC].mean()
+
+    def ahead(self, model: str) -> Interval:
+        return compare_models(self.users, METRIC, AUTO, model)
 
 
 @dataclass(frozen=True)
@@ -81,7 +130,7 @@ def main() -> None:
     verdict(found)
 
 
-def judge(name: str, root: str, options: argparse.Namespace) -> Iterator[tuple[str, Study]]:
+def judge(name: str, root: str, options: argparse.Namespace) -> Iterator[tuple[str, Quality]]:
     """Both modes of one set, one after the other; models are fitted once for both."""
     nights = {mode: night_of(name, mode, root, options) for mode in MODES}
     one = nights["new"]
@@ -89,10 +138,14 @@ def judge(name: str, root: str, options: argparse.Namespace) -> Iterator[tuple[s
         ingest(one)
     views = seen(nights)
     for mode, night in nights.items():
-        found = study(night, views)
+        found, n = [], night.config.recommend.n
+        for window in windows_of(night):
+            before = replace(night, as_of=window.as_of)
+            chosen = chosen_at(before, grounds_at(before), window, views)
+            found.append((window, chosen))
         if options.slates:
-            write_slates(found, views, night, options.slates / f"{name}_{mode}.parquet")
-        yield mode, found
+            write_slates(found[0][1], n, options.slates / f"{name}_{mode}.parquet")
+        yield mode, Quality.of(found, n)
 
 
 def night_of(name: str, mode: str, root: str, options: argparse.Namespace) -> Night:
@@ -113,13 +166,18 @@ def night_of(name: str, mode: str, root: str, options: argparse.Namespace) -> Ni
     return Night(spark, tables, config, as_of, Progress(terminal=False), "evaluate", "benchmark")
 
 
+def windows_of(night: Night) -> list[Split]:
+    """The label windows that are judged, the latest first."""
+    settings = night.config.evaluate
+    return rolling_nights(night.as_of - settings.horizon, settings.horizon, settings.nights)
+
+
 def seen(nights: dict[str, Night]) -> Views:
     """The views that the studies of both modes need, from one fit a window."""
     wanted: dict[tuple[HalfLives, Split], dict[tuple[Columns, int], Night]] = {}
     for night in nights.values():
         settings, choose = night.config.evaluate, night.config.recommend.choose
-        horizon = settings.horizon
-        for window in rolling_nights(night.as_of - horizon, horizon, settings.nights):
+        for window in windows_of(night):
             grounds = grounds_at(replace(night, as_of=window.as_of))
             for one, users in (
                 (window, settings.users),
@@ -139,47 +197,41 @@ def seen(nights: dict[str, Night]) -> Views:
     return views
 
 
-def write_slates(found: Study, views: Views, night: Night, path: Path) -> None:
-    latest = found.nights[0]
-    view = views[latest.window, latest.columns, night.config.evaluate.users]
-    slates = slates_of(view, {AUTO: latest.choice.chosen.weights}, found.n)
+def write_slates(latest: Chosen, n: int, path: Path) -> None:
+    slates = slates_of(latest.view, {AUTO: latest.choice.chosen}, n)
     path.parent.mkdir(parents=True, exist_ok=True)
     slates.drop(columns="model").to_parquet(path, index=False)
 
 
-def report(title: str, found: Study) -> None:
-    users = sum(night.users["user_id"].nunique() for night in found.nights)
-    table = Table(title=f"{title}: {len(found.nights)} as_of, {users:,} users")
+def report(title: str, found: Quality) -> None:
+    judged = found.users[found.users["model"] == AUTO]
+    table = Table(title=f"{title}: {len(found.chosen)} as_of, {len(judged):,} users")
     headings = (METRIC, "latest as_of", "auto is ahead by", "95 % interval")
     for heading in ("strategy", *headings):
         table.add_column(heading, justify="left" if heading == "strategy" else "right")
-    latest = Study(found.nights[:1], found.n)
-    for model in sorted(found.models, key=lambda name: -found.mean(name, METRIC)):
-        row = [model, f"{found.mean(model, METRIC):.4f}", f"{latest.mean(model, METRIC):.4f}"]
+    for model, mean in found.means.items():
+        row = [str(model), f"{mean:.4f}", f"{found.latest[model]:.4f}"]
         if model != AUTO:
-            ahead = found.ahead(model, METRIC)
+            ahead = found.ahead(str(model))
             row += [f"{ahead.value:+.4f}", f"{ahead.low:+.4f} to {ahead.high:+.4f}"]
         table.add_row(*row)
     Console(width=120).print(table)
-    chosen = [night.choice.chosen.strategy for night in found.nights]
-    print(f"chosen, the latest first: {', '.join(chosen)}", flush=True)
+    print(f"chosen, the latest first: {', '.join(found.chosen)}", flush=True)
 
 
-def verdict(found: dict[str, Study]) -> None:
+def verdict(found: dict[str, Quality]) -> None:
     """auto against the best baseline of each row, the one with the highest mean."""
     result: dict[str, object] = {}
     for title, one in found.items():
-        known = [name for name in BASELINES if name in one.models]
-        best = max(known, key=lambda name: one.mean(name, METRIC))
-        ahead = one.ahead(best, METRIC)
-        latest = Study(one.nights[:1], one.n)
+        best = one.means[[name for name in BASELINES if name in one.means]].idxmax()
+        ahead = one.ahead(best)
         result[title] = {
-            "auto": round(one.mean(AUTO, METRIC), 4),
-            "auto_latest": round(latest.mean(AUTO, METRIC), 4),
+            "auto": round(one.means[AUTO], 4),
+            "auto_latest": round(one.latest[AUTO], 4),
             "best_baseline": best,
-            "baseline": round(one.mean(best, METRIC), 4),
+            "baseline": round(one.means[best], 4),
             "ahead": [round(x, 4) for x in (ahead.value, ahead.low, ahead.high)],
-            "nights": len(one.nights),
+            "nights": len(one.chosen),
         }
         said = "ahead" if ahead.low > 0 else "behind" if ahead.high < 0 else "level"
         print(f"{title}: {said} of {best} by {ahead.value:+.4f} "

@@ -162,13 +162,28 @@ def study(night: Night, views: Views | None = None) -> Study:
     return Study(found, night.config.recommend.n)
 
 
-def _judged(
-    before: Night,
-    grounds: Grounds,
-    window: Split,
-    views: Views,
-) -> JudgedNight:
-    """Choose at the window's as_of, and judge on what people took in it."""
+@dataclass(frozen=True)
+class Chosen:
+    """The choice of an as_of, and the view of what people took after it.
+
+    Attributes
+    ----------
+    models : what is judged, `auto` first.
+    """
+
+    choice: Choice
+    remark: str
+    models: Mapping[str, Tried]
+    view: View
+
+
+def chosen_at(before: Night, grounds: Grounds, window: Split, views: Views) -> Chosen:
+    """Choose at the window's as_of, as a night does, and see what people took in the window.
+
+    Parameters
+    ----------
+    before : the night at the window's as_of. views : those that are there; others are added.
+    """
     recommend, settings = before.config.recommend, before.config.evaluate
     columns = grounds.columns
 
@@ -192,13 +207,19 @@ def _judged(
             f"evaluate: nobody known at {format_instant(before.as_of)} took anything that could "
             f"have been recommended until {format_instant(window.until)}; lengthen evaluate.horizon"
         )
-    ks = sorted({*settings.ks, recommend.n})
     models = {AUTO: choice.chosen, **{t.strategy: t for t in choice.tried}}
     if PLAIN in columns.names:
         models.setdefault(PLAIN, Tried(PLAIN, {PLAIN: 1.0}, None, 0))
-    slates = slates_of(view, models, max(ks))
-    metrics, users, test_set = _measured(before, view, columns, slates, ks)
-    return JudgedNight(window, choice, columns, remark, metrics, users, test_set)
+    return Chosen(choice, remark, models, view)
+
+
+def _judged(before: Night, grounds: Grounds, window: Split, views: Views) -> JudgedNight:
+    """Choose at the window's as_of, and judge on what people took in it."""
+    found, columns = chosen_at(before, grounds, window, views), grounds.columns
+    ks = sorted({*before.config.evaluate.ks, before.config.recommend.n})
+    slates = slates_of(found.view, found.models, max(ks))
+    metrics, users, test_set = _measured(before, found.view, columns, slates, ks)
+    return JudgedNight(window, found.choice, columns, found.remark, metrics, users, test_set)
 
 
 def slates_of(view: View, models: Mapping[str, Tried], n: int) -> pd.DataFrame:
