@@ -145,8 +145,9 @@ def test_a_night_learns_once_in_a_while_and_what_it_learned_is_read(
     assert fits["global"]["ahead"] == 0.0 and fits["adaptive"]["returns"] > 0
     curves = learned_curves(tables.read_slice(FORGETTING_CURVES, AS_OF))
     pasted = yaml.safe_load(as_yaml(curves))["interests"]
-    measures = Interests.model_validate(pasted | {"rank_by": "learned_item_view"}).measures
-    assert [m.name for m in measures] == ["learned_item_buy", "learned_item_view"]
+    usual = {"name": "exp_7d", "curve": "exponential", "half_life": "7d"}
+    measures = Interests.model_validate({"measures": [usual, *pasted["measures"]]}).measures
+    assert [m.name for m in measures] == ["exp_7d", "learned_item_buy", "learned_item_view"]
     assert all(m.at(np.zeros(1))[0] == pytest.approx(1.0) for m in measures)
     plot_curves(curves, tmp_path / "curves.html")
     assert "strength" in (tmp_path / "curves.html").read_text(encoding="utf-8")
