@@ -159,7 +159,9 @@ class _Cited:
             return self._affinity(row, value)
         if source == "history":
             return self._history(row, value)
-        parts = self._of(source)[row]
+        # That the user had the very item is history's to say.
+        others = self._one.past.items != self._items[row]
+        parts = np.where(others, self._of(source)[row], 0.0)
         entry = next((int(e) for e in np.argsort(-parts, kind="stable")
                       if parts[e] > 0 and int(e) not in taken), None)  # fmt: skip
         return None if entry is None else self._past(source, entry, value)
