@@ -24,7 +24,6 @@ from ebb.boxes.choose import Decision, choose_strategy
 from ebb.boxes.study import study, write_study
 from ebb.context import Night
 from ebb.durations import format_instant
-from ebb.errors import RunError
 from ebb.evaluate.report import report_of
 from ebb.evaluate.table import print_study
 from ebb.events.catalogue import ingest_items
@@ -107,13 +106,7 @@ def train(night: Night) -> None:
 def recommend(night: Night) -> None:
     """Make the slates and the hot list of the night."""
     with _log(night) as log:
-        decision = Decision.of(night)
-        if decision is None:
-            as_of = format_instant(night.as_of)
-            raise RunError(
-                f"there is no choice as of {as_of} under {night.tables.root}; "
-                f"run: ./spark-submit.sh train --as-of {as_of}"
-            )
+        decision = Decision.required(night)
         slates_box.recommend(night, log, decision)
         slates_box.write_hot_list(night, log, decision)
 

@@ -62,13 +62,7 @@ def roll_back(night: Night, version: str | None) -> None:
     RunError
         When no choice holds, or there is no such version.
     """
-    decision = Decision.of(night)
-    if decision is None:
-        as_of = format_instant(night.as_of)
-        raise RunError(
-            f"there is no choice as of {as_of} under {night.tables.root}; "
-            f"run: ./spark-submit.sh train --as-of {as_of}"
-        )
+    decision = Decision.required(night)
     present = _stamp_at(night, decision.version)
     facts = _before(night, decision) if version is None else _of_version(night, present, version)
     made = replace(present, facts={**present.facts, **facts})

@@ -23,7 +23,8 @@ from ebb.boxes.ranker import (
 from ebb.boxes.watch import drifted_at
 from ebb.boxes.windows import seen_at, windows_before
 from ebb.context import Night
-from ebb.durations import format_duration
+from ebb.durations import format_duration, format_instant
+from ebb.errors import RunError
 from ebb.evaluate.splits import Split
 from ebb.interests.counted import counted
 from ebb.ranker.contest import RANKER
@@ -88,6 +89,24 @@ class Decision:
                     facts.get("ranker"),
                 )
         return None
+
+    @staticmethod
+    def required(night: Night) -> Decision:
+        """The same.
+
+        Raises
+        ------
+        RunError
+            When no decision holds.
+        """
+        known = Decision.of(night)
+        if known is None:
+            as_of = format_instant(night.as_of)
+            raise RunError(
+                f"there is no choice as of {as_of} under {night.tables.root}; "
+                f"run: ./spark-submit.sh train --as-of {as_of}"
+            )
+        return known
 
 
 def choose_strategy(night: Night, log: RunLog) -> tuple[Decision, bool]:
