@@ -116,7 +116,7 @@ def test_ndcg_by_hand_counts_labels_out_of_reach_and_breaks_ties_by_place() -> N
 FEATURES = (Feature("a", "als", "als"), Feature("b", "ease", "ease"), Feature("constant", "new"))
 
 
-def test_the_strategy_with_the_highest_ndcg_is_chosen_and_all_are_told() -> None:
+def test_all_strategies_are_told_and_the_blend_serves_where_none_is_clearly_ahead() -> None:
     views = [simulated(seed, np.array([2.0, 0.0, 0.0])) for seed in (6, 7, 8)]
     choice = choose(views, FEATURES, 10, 3.0)
     assert choice is not None
@@ -127,6 +127,17 @@ def test_the_strategy_with_the_highest_ndcg_is_chosen_and_all_are_told() -> None
     assert by_name["als"].users == by_name["blend"].users == 800
     scored = np.concatenate([ndcg(v, v.column("a"), 10) for v in views[:2]])
     assert by_name["als"].ndcg == pytest.approx(scored.mean())
+    # People go by `a` alone: the blend learns as much, up to noise.
+    assert abs((by_name["blend"].ndcg or 0.0) - (by_name["als"].ndcg or 0.0)) < 0.01
+    assert choice.chosen.strategy == "blend"
+
+
+def test_a_source_that_is_clearly_ahead_of_the_blend_is_chosen() -> None:
+    # What else people go by turns round each time, so that blends mislead.
+    turning = [np.array([1.0, 4.0 * sign, 0.0]) for sign in (1, -1, 1)]
+    views = [simulated(seed, by) for seed, by in zip((6, 7, 8), turning, strict=True)]
+    choice = choose(views, FEATURES, 10, 3.0)
+    assert choice is not None and choice.chosen.strategy != "blend"
     assert choice.chosen.ndcg == max(tried.ndcg or 0.0 for tried in choice.tried)
 
 

@@ -7,6 +7,7 @@ rows give the same bytes with the same number of workers.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from pyspark.sql import Column, DataFrame, Window
@@ -35,6 +36,8 @@ def fit_trees(
     """
     from xgboost.spark import SparkXGBRanker
 
+    # It tells every step of a fit; a night tells its own.
+    logging.getLogger("XGBoost-PySpark").setLevel(logging.WARNING)
     ranker = SparkXGBRanker(
         features_col="features",
         label_col="label",

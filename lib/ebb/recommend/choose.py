@@ -2,8 +2,9 @@
 
 Every family of features (one source, with decay or without) is tried alone, each under its best
 half-life, and the blend of all. The blend is judged on each window by weights fitted on earlier
-windows alone; the highest mean NDCG over the windows so judged wins. What serves is then fitted on
-all of them.
+windows alone; what serves is then fitted on all of them. That is why a single source is chosen only
+where it is ahead of the blend by more than noise: one that is level with a blend of fewer windows
+is hardly ahead of that of all.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ebb.evaluate.metrics import ideal_gain
+from ebb.evaluate.significance import paired_bootstrap
 from ebb.ranker.trees import Trees
 from ebb.recommend.blend import fit_blend, score_by
 from ebb.recommend.catalogue import Doubles, Integers
@@ -83,18 +85,25 @@ def choose(
         return None
     judged = _judged(views)
     users = sum(len(view.users) for view, _ in judged)
-    tried = []
+    tried, figures = [], {}
     for family in dict.fromkeys(f.family for f in features if f.family):
         names = [f.name for f in features if f.family == family]
-        scored = [(_mean_ndcg([v for v, _ in judged], {name: 1.0}, n), name) for name in names]
+        scored = {name: _ndcgs([view for view, _ in judged], {name: 1.0}, n) for name in names}
         # Of equally good ones the first, which has the shortest half-life.
-        best, name = max(scored, key=lambda one: (one[0], -names.index(one[1])))
-        tried.append(Tried(family, {name: 1.0}, best, users))
+        name = max(names, key=lambda name: (scored[name].mean(), -names.index(name)))
+        figures[family] = scored[name]
+        tried.append(Tried(family, {name: 1.0}, float(scored[name].mean()), users))
     blend = fit_blend(views, penalty)
     if blend is not None:
-        tried.append(Tried(BLEND, blend.weights, _held_out(judged, n, penalty), users))
+        figures[BLEND] = _held_out(judged, n, penalty)
+        tried.append(Tried(BLEND, blend.weights, float(figures[BLEND].mean()), users))
     tried.sort(key=lambda one: (-(one.ndcg or 0.0), one.strategy != BLEND, one.strategy))
-    return Choice(tried[0], tuple(tried))
+    choice = Choice(tried[0], tuple(tried))
+    if blend is None or choice.chosen.strategy == BLEND:
+        return choice
+    owners = np.concatenate([np.array(view.users, dtype=str) for view, _ in judged])
+    ahead = paired_bootstrap(figures[choice.chosen.strategy], figures[BLEND], owners)
+    return choice if ahead.low > 0 else choice.pinned_to(BLEND, blend.weights)
 
 
 def _judged(views: list[View]) -> list[tuple[View, list[View]]]:
@@ -108,14 +117,15 @@ def _judged(views: list[View]) -> list[tuple[View, list[View]]]:
     return [(view, views[place + 1 :]) for place, view in enumerate(views[:-1])]
 
 
-def _held_out(judged: list[tuple[View, list[View]]], n: int, penalty: float) -> float:
-    """Mean NDCG of blends on windows that they weren't fitted on."""
-    total = 0.0
+def _held_out(judged: list[tuple[View, list[View]]], n: int, penalty: float) -> Doubles:
+    """NDCG of users by blends that weren't fitted on their window."""
+    found = []
     for view, earlier in judged:
         blend = fit_blend(earlier, penalty)
-        if blend is not None:
-            total += float(ndcg(view, blend.score(view), n).sum())
-    return total / sum(len(view.users) for view, _ in judged)
+        found.append(
+            np.zeros(len(view.users)) if blend is None else ndcg(view, blend.score(view), n)
+        )
+    return np.concatenate(found)
 
 
 def _some_users(view: View, first: int) -> View:
@@ -138,9 +148,8 @@ def _some_users(view: View, first: int) -> View:
     )
 
 
-def _mean_ndcg(views: Sequence[View], weights: Mapping[str, float], n: int) -> float:
-    values = np.concatenate([ndcg(view, score_by(weights, view), n) for view in views])
-    return float(values.mean())
+def _ndcgs(views: Sequence[View], weights: Mapping[str, float], n: int) -> Doubles:
+    return np.concatenate([ndcg(view, score_by(weights, view), n) for view in views])
 
 
 def ranked(view: View, scores: Doubles) -> tuple[Integers, Integers]:
