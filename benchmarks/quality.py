@@ -30,12 +30,12 @@ from rich.console import Console
 from rich.table import Table
 
 from ebb.boxes.choose import grounds_at
-from ebb.boxes.study import AUTO, Chosen, Views, chosen_at, slates_of
+from ebb.boxes.study import AUTO, Chosen, Views, chosen_at, judged_windows, slates_of
 from ebb.boxes.windows import seen_at
 from ebb.config_file import load_config
 from ebb.context import Night
 from ebb.evaluate.significance import Interval, compare_models
-from ebb.evaluate.splits import Split, rolling_nights
+from ebb.evaluate.splits import Split
 from ebb.night import ingest
 from ebb.progress import Progress
 from ebb.recommend.choose import ndcg
@@ -139,7 +139,7 @@ def judge(name: str, root: str, options: argparse.Namespace) -> Iterator[tuple[s
     views = seen(nights)
     for mode, night in nights.items():
         found, n = [], night.config.recommend.n
-        for window in windows_of(night):
+        for window in judged_windows(night):
             before = replace(night, as_of=window.as_of)
             chosen = chosen_at(before, grounds_at(before), window, views)
             found.append((window, chosen))
@@ -166,18 +166,12 @@ def night_of(name: str, mode: str, root: str, options: argparse.Namespace) -> Ni
     return Night(spark, tables, config, as_of, Progress(terminal=False), "evaluate", "benchmark")
 
 
-def windows_of(night: Night) -> list[Split]:
-    """The label windows that are judged, the latest first."""
-    settings = night.config.evaluate
-    return rolling_nights(night.as_of - settings.horizon, settings.horizon, settings.nights)
-
-
 def seen(nights: dict[str, Night]) -> Views:
     """The views that the studies of both modes need, from one fit a window."""
     wanted: dict[tuple[HalfLives, Split], dict[tuple[Columns, int], Night]] = {}
     for night in nights.values():
         settings, choose = night.config.evaluate, night.config.recommend.choose
-        for window in windows_of(night):
+        for window in judged_windows(night):
             grounds = grounds_at(replace(night, as_of=window.as_of))
             for one, users in (
                 (window, settings.users),

@@ -27,16 +27,17 @@ from quality import MODES, SETS, night_of
 
 from ebb.boxes.choose import Grounds, choice_on, grounds_at
 from ebb.boxes.ranker import examples_of_views, ranker_beside, settings_of
+from ebb.boxes.study import AUTO, judged_windows
 from ebb.boxes.windows import seen_at
 from ebb.context import Night
 from ebb.evaluate.significance import Interval, compare_models
-from ebb.evaluate.splits import Split, rolling_nights
+from ebb.evaluate.splits import Split
 from ebb.night import ingest
 from ebb.ranker.contest import RANKER
 from ebb.recommend.choose import BLEND, ndcg
 from ebb.recommend.views import View
 
-AUTO, METRIC = "auto", "ndcg"
+METRIC = "ndcg"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def judge(night: Night, kept: Path | None) -> Judged:
     """Fit and choose at each as_of, and judge on the window after it."""
     settings, n = night.config.evaluate, night.config.recommend.n
     rows, promoted, nights = [], 0, 0
-    for window in rolling_nights(night.as_of - settings.horizon, settings.horizon, settings.nights):
+    for window in judged_windows(night):
         before = replace(night, as_of=window.as_of)
         grounds = grounds_at(before)
         ranker = settings_of(before)

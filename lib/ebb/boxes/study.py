@@ -128,12 +128,14 @@ def write_study(night: Night, found: Study) -> None:
         write_evaluations(night.tables, frame.coalesce(1), "study", made)
 
 
-def study(night: Night, views: Views | None = None) -> Study:
-    """Judge every strategy at the configured number of as_of before the night's.
+def judged_windows(night: Night) -> list[Split]:
+    """The label windows that are judged, the latest first, which ends at as_of."""
+    settings = night.config.evaluate
+    return rolling_nights(night.as_of - settings.horizon, settings.horizon, settings.nights)
 
-    Parameters
-    ----------
-    views : those that are there already; others are added to it.
+
+def study(night: Night) -> Study:
+    """Judge every strategy at the configured number of as_of before the night's.
 
     Raises
     ------
@@ -141,10 +143,9 @@ def study(night: Night, views: Views | None = None) -> Study:
         When the events don't reach back far enough for a single one.
     """
     horizon = night.config.evaluate.horizon
-    views = {} if views is None else views
+    views: Views = {}
     found = []
-    nights = rolling_nights(night.as_of - horizon, horizon, night.config.evaluate.nights)
-    for window in nights:
+    for window in judged_windows(night):
         before = replace(night, as_of=window.as_of)
         with night.progress.step(f"judge {format_instant(before.as_of)}") as shown:
             grounds = grounds_at(before)
