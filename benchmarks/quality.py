@@ -1,7 +1,7 @@
 """What `auto` is worth: its slates against every baseline's, on four public sets, six as_of each.
 
     .venv/bin/python benchmarks/quality.py [--sets online_retail ...] [--nights 6] [--root FOLDER]
-        [--slates FOLDER]
+        [--slates FOLDER] [--views FOLDER] [--set KEY=VALUE ...]
 
 Needs $EBB_DATA. For each set, and both with items that people had (any) and without (new): at each
 as_of the choice is made as a night makes it, on label windows before, and everything is judged on
@@ -10,14 +10,21 @@ strategies of one source, each under the half-life that did best on those same w
 Prints NDCG@10 and how far auto is ahead, with 95 % intervals of a paired bootstrap over users, and
 on the last line all of it as JSON.
 One configuration serves all sets, but for what maps their columns. With --slates the slates of the
-latest as_of are written there, a Parquet file a set and mode: user_id, rank, item_id.
+latest as_of are written there, a Parquet file a set and mode: user_id, rank, item_id. With --views
+the candidates of each window are kept there, and found again by a later run on the same tables.
+
+With ``--set 'train.ranker={}'`` (extra `ranker`) a ranker is fitted and held against the rest at
+each as_of, as a night does; `auto` is then what the night would rank by, `unranked` what it would
+have chosen without, and how far `ranker` and `auto` are ahead of that is said beside the rest.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
+import pickle
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -38,9 +45,11 @@ from ebb.evaluate.significance import Interval, compare_models
 from ebb.evaluate.splits import Split
 from ebb.night import ingest
 from ebb.progress import Progress
+from ebb.ranker.contest import RANKER
 from ebb.recommend.choose import ndcg
 from ebb.recommend.features import Columns
 from ebb.recommend.half_lives import HalfLives
+from ebb.recommend.views import View
 from ebb.session import start_session
 from ebb.tables import Tables
 
@@ -50,6 +59,7 @@ BASELINES = (
     "ease", "als_flat", "als",
 )  # fmt: skip
 METRIC = "ndcg@10"
+UNRANKED = "unranked"
 
 
 @dataclass(frozen=True)
@@ -60,10 +70,12 @@ class Quality:
     ----------
     chosen : the strategy that auto chose at each as_of, the latest first.
     users : as_of, model, user_id, ndcg@10.
+    unranked : what the choice without a ranker is called in `users`.
     """
 
     chosen: list[str]
     users: pd.DataFrame
+    unranked: str
 
     @staticmethod
     def of(nights: Sequence[tuple[Split, Chosen]], n: int) -> Quality:
@@ -77,9 +89,12 @@ class Quality:
                 }
             )
             for window, chosen in nights
-            for model, tried in chosen.models.items()
+            for model, tried in {**chosen.models, UNRANKED: chosen.unranked.chosen}.items()
         ]
-        return Quality([one.choice.chosen.strategy for _, one in nights], pd.concat(parts))
+        users, names = pd.concat(parts), [one.choice.chosen.strategy for _, one in nights]
+        if RANKER in set(users["model"]):
+            return Quality(names, users, UNRANKED)
+        return Quality(names, users[users["model"] != UNRANKED], AUTO)
 
     @cached_property
     def means(self) -> pd.Series:
@@ -92,8 +107,10 @@ class Quality:
         own = self.users[self.users["as_of"] == self.users["as_of"].max()]
         return own.groupby("model")[METRIC].mean()
 
-    def ahead(self, model: str) -> Interval:
-        return compare_models(self.users, METRIC, AUTO, model)
+    def ahead(self, model: str, of: str) -> Interval:
+        """How far a model is ahead of another on the nights that have both."""
+        both = self.users.groupby("as_of")["model"].transform(lambda own: {model, of} <= set(own))
+        return compare_models(self.users[both], METRIC, model, of)
 
 
 @dataclass(frozen=True)
@@ -118,6 +135,7 @@ def main() -> None:
     parser.add_argument("--nights", type=int, default=6)
     parser.add_argument("--root", help="where tables are or are made; a temporary folder else")
     parser.add_argument("--slates", type=Path, help="folder for the slates of the latest as_of")
+    parser.add_argument("--views", type=Path, help="folder that keeps views from run to run")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ebb-quality-") as folder:
@@ -136,7 +154,7 @@ def judge(name: str, root: str, options: argparse.Namespace) -> Iterator[tuple[s
     one = nights["new"]
     if not (Path(root) / name / "events").exists():
         ingest(one)
-    views = seen(nights)
+    views = seen(nights, options.views)
     for mode, night in nights.items():
         found, n = [], night.config.recommend.n
         for window in judged_windows(night):
@@ -166,7 +184,7 @@ def night_of(name: str, mode: str, root: str, options: argparse.Namespace) -> Ni
     return Night(spark, tables, config, as_of, Progress(terminal=False), "evaluate", "benchmark")
 
 
-def seen(nights: dict[str, Night]) -> Views:
+def seen(nights: dict[str, Night], kept: Path | None) -> Views:
     """The views that the studies of both modes need, from one fit a window."""
     wanted: dict[tuple[HalfLives, Split], dict[tuple[Columns, int], Night]] = {}
     for night in nights.values():
@@ -175,20 +193,47 @@ def seen(nights: dict[str, Night]) -> Views:
             grounds = grounds_at(replace(night, as_of=window.as_of))
             for one, users in (
                 (window, settings.users),
-                *((before, choose.users) for before in grounds.windows),
+                *((before, choose.users) for before in (*grounds.windows, *grounds.further)),
             ):
                 key = (grounds.columns.half_lives, one)
                 wanted.setdefault(key, {})[grounds.columns, users] = night
     views: Views = {}
     for place, ((half_lives, window), asked) in enumerate(wanted.items(), start=1):
         night = next(iter(asked.values()))
+        paths = {one: kept_at(kept, night, window, *one) for one in asked}
+        if all(path is not None and path.exists() for path in paths.values()):
+            for one, path in paths.items():
+                views[window, *one] = read_view(path)
+            continue
         with (
             night.progress.step(f"window {place} of {len(wanted)}, {window.as_of:%Y-%m-%d}"),
             seen_at(night, half_lives, window) as before,
         ):
-            for columns, users in asked:
-                views[window, columns, users] = before.view(columns, users)
+            for one, path in paths.items():
+                views[window, *one] = before.view(*one)
+                if path is not None:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(pickle.dumps(views[window, *one]))
     return views
+
+
+def kept_at(
+    kept: Path | None, night: Night, window: Split, columns: Columns, users: int
+) -> Path | None:
+    """Where the view of a window lies, if views are kept; one made otherwise has another name."""
+    if kept is None:
+        return None
+    config = night.config
+    made_by = config.fingerprint("events", "items", "recommend")
+    models = config.train.model_dump_json(exclude={"ranker"})
+    text = f"{made_by} {models} {window} {columns} {users}"
+    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return kept / f"{Path(night.config.root).name}-{name}.pickle"
+
+
+def read_view(path: Path) -> View:
+    found: View = pickle.loads(path.read_bytes())
+    return found
 
 
 def write_slates(latest: Chosen, n: int, path: Path) -> None:
@@ -206,7 +251,7 @@ def report(title: str, found: Quality) -> None:
     for model, mean in found.means.items():
         row = [str(model), f"{mean:.4f}", f"{found.latest[model]:.4f}"]
         if model != AUTO:
-            ahead = found.ahead(str(model))
+            ahead = found.ahead(AUTO, str(model))
             row += [f"{ahead.value:+.4f}", f"{ahead.low:+.4f} to {ahead.high:+.4f}"]
         table.add_row(*row)
     Console(width=120).print(table)
@@ -214,23 +259,35 @@ def report(title: str, found: Quality) -> None:
 
 
 def verdict(found: dict[str, Quality]) -> None:
-    """auto against the best baseline of each row, the one with the highest mean."""
-    result: dict[str, object] = {}
+    """What is chosen without a ranker against the best baseline of each row, the one with the
+    highest mean; and the ranker, and auto with it, against what is chosen without."""
+    result: dict[str, dict[str, object]] = {}
     for title, one in found.items():
-        best = one.means[[name for name in BASELINES if name in one.means]].idxmax()
-        ahead = one.ahead(best)
+        best = str(one.means[[name for name in BASELINES if name in one.means]].idxmax())
         result[title] = {
-            "auto": round(one.means[AUTO], 4),
-            "auto_latest": round(one.latest[AUTO], 4),
+            "auto": round(one.means[one.unranked], 4),
+            "auto_latest": round(one.latest[one.unranked], 4),
             "best_baseline": best,
             "baseline": round(one.means[best], 4),
-            "ahead": [round(x, 4) for x in (ahead.value, ahead.low, ahead.high)],
+            "ahead": compared(title, one, one.unranked, best),
             "nights": len(one.chosen),
         }
-        said = "ahead" if ahead.low > 0 else "behind" if ahead.high < 0 else "level"
-        print(f"{title}: {said} of {best} by {ahead.value:+.4f} "
-              f"[{ahead.low:+.4f}, {ahead.high:+.4f}]")  # fmt: skip
+        if one.unranked == UNRANKED:
+            result[title] |= {
+                "ranker_ahead": compared(title, one, RANKER, UNRANKED),
+                "auto_with_ranker_ahead": compared(title, one, AUTO, UNRANKED),
+                "promoted": one.chosen.count(RANKER),
+            }
     print(json.dumps(result), flush=True)
+
+
+def compared(title: str, found: Quality, model: str, other: str) -> list[float]:
+    """Say how far a model is ahead of another: the difference, and its interval."""
+    ahead = found.ahead(model, other)
+    said = "ahead of" if ahead.low > 0 else "behind" if ahead.high < 0 else "level with"
+    figures = [round(x, 4) for x in (ahead.value, ahead.low, ahead.high)]
+    print(f"{title}: {model} is {said} {other}: {figures[0]:+} [{figures[1]:+}, {figures[2]:+}]")
+    return figures
 
 
 if __name__ == "__main__":

@@ -170,9 +170,11 @@ class Chosen:
     Attributes
     ----------
     models : what is judged, `auto` first.
+    unranked : the choice without a ranker.
     """
 
     choice: Choice
+    unranked: Choice
     remark: str
     models: Mapping[str, Tried]
     view: View
@@ -196,11 +198,12 @@ def chosen_at(before: Night, grounds: Grounds, window: Split, views: Views) -> C
 
     needed = [*grounds.windows, *grounds.further] if recommend.weights is None else []
     seen = [viewed(w, recommend.choose.users) for w in needed]
-    choice, remark = choice_on(before, grounds, seen[: len(grounds.windows)])
+    unranked, remark = choice_on(before, grounds, seen[: len(grounds.windows)])
+    choice = unranked
     if (ranker := settings_of(before)) is not None:
         # From the same views, since no table of a night is a study's to write.
         examples = examples_of_views(before.spark, ranker)
-        choice, _, said = ranker_beside(before, seen, choice, examples)
+        choice, _, said = ranker_beside(before, seen, unranked, examples)
         remark += f"; {said}"
     view = viewed(window, settings.users)
     if not view.users:
@@ -211,7 +214,7 @@ def chosen_at(before: Night, grounds: Grounds, window: Split, views: Views) -> C
     models = {AUTO: choice.chosen, **{t.strategy: t for t in choice.tried}}
     if PLAIN in columns.names:
         models.setdefault(PLAIN, Tried(PLAIN, {PLAIN: 1.0}, None, 0))
-    return Chosen(choice, remark, models, view)
+    return Chosen(choice, unranked, remark, models, view)
 
 
 def _judged(before: Night, grounds: Grounds, window: Split, views: Views) -> JudgedNight:
