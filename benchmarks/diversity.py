@@ -1,13 +1,13 @@
 """What diversity costs: NDCG against diversity, coverage and calibration along the knob.
 
     .venv/bin/python benchmarks/diversity.py [--sets globo_news_20pct foursquare_nyc] [--users 2000]
-        [--root FOLDER] [--plot FILE]
+        [--root FOLDER] [--views FOLDER] [--plot FILE]
 
 Needs $EBB_DATA. On the sets with categories, at their latest as_of and on the label window after
 it: the choice is made as a night makes it, and the slates of people with labels are re-ranked by
 MMR and by calibration at rising strengths, both with items that people had (any) and without
 (new). Prints what changes against the slates as scored, in per cent, and on the last line all of
-it as JSON. --plot draws the curves.
+it as JSON. --plot draws the curves; --views is that of `quality.py`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from quality import MODES, SETS, night_of
+from quality import MODES, SETS, night_of, seen
 from rich.console import Console
 from rich.table import Table
 
-from ebb.boxes.choose import choice_on, grounds_at
-from ebb.boxes.study import category_shares
-from ebb.boxes.windows import Seen, seen_at, view_in
+from ebb.boxes.choose import grounds_at
+from ebb.boxes.study import Views, category_shares, chosen_at, judged_windows
+from ebb.boxes.windows import Seen, seen_at
 from ebb.context import Night
 from ebb.evaluate.catalogue import catalogue_metrics
 from ebb.evaluate.facts import Facts
@@ -40,7 +40,6 @@ from ebb.evaluate.splits import Split
 from ebb.interests.counted import counted
 from ebb.night import ingest
 from ebb.recommend.features import Columns
-from ebb.recommend.prepare import prepare
 from ebb.recommend.settings import Rerank
 from ebb.recommend.slates import Ranking, make_slates
 from ebb.schema import EVENTS
@@ -57,6 +56,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(with_categories))
     parser.add_argument("--users", type=int, default=2_000)
     parser.add_argument("--root", help="where tables are or are made; a temporary folder else")
+    parser.add_argument("--views", type=Path, help="folder that keeps views from run to run")
     parser.add_argument("--plot", type=Path, help="an .svg or .png")
     options = parser.parse_args()
     options.nights, options.set = 1, []
@@ -64,42 +64,39 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ebb-diversity-") as folder:
         root = options.root or folder
         for name in options.sets:
-            for mode in MODES:
-                night = night_of(name, mode, root, options)
-                if not (Path(root) / name / "events").exists():
-                    ingest(night)
-                found[f"{name} {mode}"] = measured(night, name, options.users)
+            nights = {mode: night_of(name, mode, root, options) for mode in MODES}
+            if not (Path(root) / name / "events").exists():
+                ingest(nights["new"])
+            views = seen(nights, options.views)
+            for mode, night in nights.items():
+                found[f"{name} {mode}"] = measured(night, views, options.users)
                 report(f"{name} {mode}", found[f"{name} {mode}"])
     if options.plot:
         draw(found, options.plot)
     print(json.dumps(found), flush=True)
 
 
-def measured(night: Night, name: str, most_users: int) -> dict[str, dict[str, float]]:
+def measured(night: Night, views: Views, most_users: int) -> dict[str, dict[str, float]]:
     """Metrics of slates as scored, and of each way to re-rank them."""
-    as_of = SETS[name].as_of
-    window = Split(as_of, night.as_of)
-    before = replace(night, as_of=as_of)
+    (window,) = judged_windows(night)
+    before = replace(night, as_of=window.as_of)
     grounds = grounds_at(before)
-    choose = night.config.recommend.choose
-    views = [view_in(before, grounds.columns, w, choose.users) for w in grounds.windows]
-    choice, _ = choice_on(before, grounds, views)
-    with seen_at(before, grounds.columns.half_lives, window) as seen:
-        users = labelled(night, seen.known, window, most_users)
-        models = (seen.fitted.item_weights, seen.fitted.item_factors)
-        prepared = prepare(seen.known, seen.items, *models, as_of, grounds.columns, night.config)
+    choice = chosen_at(before, grounds, window, views).choice
+    with seen_at(before, grounds.columns.half_lives, window) as known:
+        users = labelled(night, known.known, window, most_users)
+        prepared = known.outlook(grounds.columns).prepared
         ways = {AS_SCORED: Rerank()} | {
             f"{method} {strength}": Rerank(method=method, strength=strength)
             for method in ("mmr", "calibrated")
             for strength in STRENGTHS
         }
         slates = [
-            make_slates(prepared, seen.known, users, Ranking(choice.chosen.weights, way), "none")
+            make_slates(prepared, known.known, users, Ranking(choice.chosen.weights, way), "none")
             .select(F.lit(label).alias("model"), "user_id", "rank", "item_id")
             .localCheckpoint()
             for label, way in ways.items()
         ]
-        return judged(night, seen, users, slates, grounds.columns)
+        return judged(night, known, users, slates, grounds.columns)
 
 
 def labelled(night: Night, known: DataFrame, window: Split, most: int) -> DataFrame:
