@@ -88,6 +88,7 @@ def _must_not_start(*_: object) -> SparkSession:
         "evaluate",
         "show",
         "champion",
+        "search",
         "maintain",
     ],
 )

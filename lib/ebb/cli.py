@@ -63,6 +63,12 @@ _EXAMPLES = {
         "champion --rollback",
         "champion --rollback 3f1c5a0b9d2e7a46",
     ),
+    "search": (
+        "search",
+        "search --conf conf/online_retail.yaml --as-of 2011-12-09T00:00:00Z "
+        "--set search.trials=50 --set search.time=3h",
+        "search --set 'search.parameters={recommend.candidates: [20, 40, 80]}'",
+    ),
     "maintain": ("maintain", "maintain --set maintain.keep.recommendations=30d"),
     "show": (
         "show user u000042 --plot warehouse/u000042.html",
@@ -270,7 +276,7 @@ def _parser(name: str, summary: str | None) -> _Parser:
         metavar="KEY=VALUE",
         help="overrule one setting, e.g. recommend.n=20; may be repeated",
     )
-    if name not in ("champion", "maintain", "show"):
+    if name not in ("champion", "maintain", "search", "show"):
         parser.add_argument("--rerun", action="store_true", help="redo steps that are complete")
     parser.add_argument("--verbose", action="store_true", help="Spark's log and stack traces")
     parser.add_argument(

@@ -20,6 +20,7 @@ from ebb.forgetting.settings import Forgetting
 from ebb.interests.curves import Positive
 from ebb.interests.measures import Interests
 from ebb.recommend.settings import Recommend, Train
+from ebb.search.settings import Search
 from ebb.watch.settings import Watch
 
 _EARLIEST = parse_instant("1990-01-01T00:00:00Z")
@@ -273,6 +274,7 @@ class Keep(Section):
     choices: Duration | None = None
     training_sets: Duration | None = timedelta(days=30)
     rankers: Duration | None = None
+    trials: Duration | None = None
     hot_list: Duration | None = None
     evaluations: Duration | None = None
     drift: Duration | None = None
@@ -336,6 +338,7 @@ class Config(Section):
     recommend: Recommend = Recommend()
     hot_list: HotList = HotList()
     evaluate: Evaluate = Evaluate()
+    search: Search = Search()
     watch: Watch = Watch()
     maintain: Maintain = Maintain()
 

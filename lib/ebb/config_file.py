@@ -7,7 +7,6 @@ Spark, so that a mistake is told at once.
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -21,9 +20,8 @@ from ebb import yaml_lines
 from ebb.config import Config
 from ebb.config_errors import sentences
 from ebb.errors import ConfigError
+from ebb.search.space import check_parameters
 from ebb.yaml_lines import Document
-
-_SET_STEP = re.compile(r"\.?(?:\"([^\"]+)\"|([^\s.\[\]=\"]+))|\[(\d+)\]")
 
 
 def load_config(
@@ -60,6 +58,7 @@ def load_config(
     except ValidationError as error:
         raise ConfigError("\n".join(sentences(error, Config, document))) from None
     _check_root(config, document)
+    check_parameters(config, document)
     return config
 
 
@@ -95,23 +94,8 @@ def _apply(document: Document, assignment: str) -> None:
         raise ConfigError(
             f"--set {assignment}: has no =, expected dotted.key=value, e.g. recommend.n=20"
         )
-    document.set(_path_of(key), yaml_lines.parse_value(value, f"--set {key}"), "--set")
-
-
-def _path_of(key: str) -> yaml_lines.Path:
-    path: list[str | int] = []
-    position = 0
-    for step in _SET_STEP.finditer(key):
-        if step.start() != position:
-            break
-        position = step.end()
-        path.append(int(step[3]) if step[3] else step[1] or step[2])
-    if position != len(key) or not path or isinstance(path[0], int) or key.startswith("."):
-        raise ConfigError(
-            f"--set {key}: is not a key, expected names with dots between them, e.g. "
-            "recommend.n or interests.measures[0].half_life"
-        )
-    return tuple(path)
+    path = yaml_lines.path_of(key, f"--set {key}")
+    document.set(path, yaml_lines.parse_value(value, f"--set {key}"), "--set")
 
 
 def _check_root(config: Config, document: Document) -> None:

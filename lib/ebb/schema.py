@@ -396,6 +396,25 @@ FORGETTING_FITS = Table(
     ),
     sliced=True,
 )
+TRIALS = Table(
+    "trials",
+    "Settings that a search tried, and how slates made by them would have done.",
+    ("study", "number"),
+    "search",
+    _columns(
+        _AS_OF,
+        ("study", _STRING, "hash of what is searched, how, and on what: trials of one go together"),
+        ("number", _INT, "of the trial in its study, from 1; 0 is the present configuration"),
+        ("parameters", _TEXTS, "configuration key to the value tried, as JSON"),
+        ("value", _DOUBLE, "mean NDCG at recommend.n over the nights; empty if refused", "null"),
+        ("by_night", _NUMBERS, "as_of of each night to the mean over its users"),
+        ("state", _STRING, "done, or refused: ebb can't go by these settings"),
+        ("message", _STRING, "why it was refused", "null"),
+        ("seconds", _DOUBLE, "how long it took"),
+        ("config", _STRING, "hash of the trial's configuration that slates hang on"),
+        ("versions", T.MapType(_STRING, _LONG), "Delta versions read"),
+    ),
+)
 ITEM_WEIGHTS = Table(
     "item_weights",
     "Item-to-item models: how much having an item says for another.",
@@ -580,6 +599,6 @@ RUNS = Table(
 ALL = (
     EVENTS, QUARANTINE, FILES, ITEMS, USERS, INTEREST_STATE, INTERESTS_NOW,
     USER_FEATURES, ITEM_FEATURES, HALF_LIVES, FORGETTING_CURVES, FORGETTING_FITS,
-    CHOICES, TRAINING_SETS, RANKERS, ITEM_WEIGHTS, ITEM_FACTORS,
+    CHOICES, TRAINING_SETS, RANKERS, TRIALS, ITEM_WEIGHTS, ITEM_FACTORS,
     MODELS, RECOMMENDATIONS, HOT_LIST, EVALUATIONS, DRIFT, RUNS,
 )  # fmt: skip

@@ -21,6 +21,7 @@ Path = tuple[str | int, ...]
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{([^}]*)\}")
 _REFERENCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+_KEY_STEP = re.compile(r"\.?(?:\"([^\"]+)\"|([^\s.\[\]=\"]+))|\[(\d+)\]")
 _PLAIN_KEY = re.compile(r"[^\s.\[\]=\"']+")
 _TAG = "tag:yaml.org,2002:"
 
@@ -113,6 +114,33 @@ def dotted(path: Path) -> str:
             plain = _PLAIN_KEY.fullmatch(element)
             text += ("." if text else "") + (element if plain else json.dumps(element))
     return text
+
+
+def path_of(key: str, given: str) -> Path:
+    """The path that `dotted` writes as `key`.
+
+    Parameters
+    ----------
+    given : the option or the key, as an error is to begin.
+
+    Raises
+    ------
+    ConfigError
+        When it is no key.
+    """
+    path: list[str | int] = []
+    position = 0
+    for step in _KEY_STEP.finditer(key):
+        if step.start() != position:
+            break
+        position = step.end()
+        path.append(int(step[3]) if step[3] else step[1] or step[2])
+    if position != len(key) or not path or isinstance(path[0], int) or key.startswith("."):
+        raise ConfigError(
+            f"{given}: is not a key, expected names with dots between them, e.g. "
+            "recommend.n or interests.measures[0].half_life"
+        )
+    return tuple(path)
 
 
 def show(value: Any) -> str:

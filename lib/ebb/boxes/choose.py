@@ -146,12 +146,17 @@ class Grounds:
 
 def grounds_at(night: Night) -> Grounds:
     """What the night's choice is to be made on; runs jobs over the events known at its as_of."""
-    config, recommend = night.config, night.config.recommend
-    with stored(counted(night.tables.read(EVENTS), config.events, night.as_of)) as known:
+    with stored(counted(night.tables.read(EVENTS), night.config.events, night.as_of)) as known:
         row = known.agg(F.min("event_ts").alias("first")).first()
-        repeats = repeat_allowed(known, night.as_of, recommend)
+        repeats = repeat_allowed(known, night.as_of, night.config.recommend)
     found = row["first"] if row else None
     first = found.astimezone(UTC) if found else night.as_of - timedelta(days=1)
+    return grounds_on(night, first, repeats)
+
+
+def grounds_on(night: Night, first: datetime, repeats: Repeats) -> Grounds:
+    """The same from what is known of the events, under the night's configuration."""
+    config, recommend = night.config, night.config.recommend
     lives = half_lives_for(night.as_of - first, recommend.half_lives)
     columns = Columns(lives, config.affinity_facets, config.train.models, repeats.allowed)
     nights, ranker = recommend.choose.nights, settings_of(night)

@@ -41,8 +41,9 @@ from ebb.steps import stamp_for
 from ebb.storage import stored
 from ebb.tables import Stamp
 
-# By window, features and how many users at most.
-Views = dict[tuple[Split, Columns, int], View]
+# The window, the features and how many users at most.
+ViewKey = tuple[Split, Columns, int]
+Views = dict[ViewKey, View]
 AUTO, PLAIN = "auto", "popularity_flat"
 _ROWS = (
     "model string, metric string, slice string, value double, users long, as_of timestamp, "
@@ -180,6 +181,16 @@ class Chosen:
     view: View
 
 
+def views_needed(before: Night, grounds: Grounds, window: Split) -> list[ViewKey]:
+    """What `chosen_at` looks at: the views of the choice, the latest first, then the window's."""
+    recommend, columns = before.config.recommend, grounds.columns
+    earlier = [*grounds.windows, *grounds.further] if recommend.weights is None else []
+    return [
+        *((one, columns, recommend.choose.users) for one in earlier),
+        (window, columns, before.config.evaluate.users),
+    ]
+
+
 def chosen_at(before: Night, grounds: Grounds, window: Split, views: Views) -> Chosen:
     """Choose at the window's as_of, as a night does, and see what people took in the window.
 
@@ -187,17 +198,10 @@ def chosen_at(before: Night, grounds: Grounds, window: Split, views: Views) -> C
     ----------
     before : the night at the window's as_of. views : those that are there; others are added.
     """
-    recommend, settings = before.config.recommend, before.config.evaluate
-    columns = grounds.columns
-
-    def viewed(window: Split, users: int) -> View:
-        key = (window, columns, users)
-        if key not in views:  # two nights may share a window
-            views[key] = view_in(before, columns, window, users)
-        return views[key]
-
-    needed = [*grounds.windows, *grounds.further] if recommend.weights is None else []
-    seen = [viewed(w, recommend.choose.users) for w in needed]
+    keys, columns = views_needed(before, grounds, window), grounds.columns
+    for of_window, _, users in (key for key in keys if key not in views):
+        views[of_window, columns, users] = view_in(before, columns, of_window, users)
+    *seen, view = (views[key] for key in keys)
     unranked, remark = choice_on(before, grounds, seen[: len(grounds.windows)])
     choice = unranked
     if (ranker := settings_of(before)) is not None:
@@ -205,7 +209,6 @@ def chosen_at(before: Night, grounds: Grounds, window: Split, views: Views) -> C
         examples = examples_of_views(before.spark, ranker)
         choice, _, said = ranker_beside(before, seen, unranked, examples)
         remark += f"; {said}"
-    view = viewed(window, settings.users)
     if not view.users:
         raise RunError(
             f"evaluate: nobody known at {format_instant(before.as_of)} took anything that could "

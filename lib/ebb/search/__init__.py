@@ -1,0 +1,1 @@
+"""Search of settings: what is searched, what is proposed next, what was tried."""
