@@ -274,7 +274,6 @@ class Keep(Section):
     choices: Duration | None = None
     training_sets: Duration | None = timedelta(days=30)
     rankers: Duration | None = None
-    trials: Duration | None = None
     hot_list: Duration | None = None
     evaluations: Duration | None = None
     drift: Duration | None = None

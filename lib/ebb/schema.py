@@ -411,7 +411,11 @@ TRIALS = Table(
         ("state", _STRING, "done, or refused: ebb can't go by these settings"),
         ("message", _STRING, "why it was refused", "null"),
         ("seconds", _DOUBLE, "how long it took"),
-        ("config", _STRING, "hash of the trial's configuration that slates hang on"),
+        (
+            "config",
+            _STRING,
+            "hash of the settings that slates hang on; no text where there are none",
+        ),
         ("versions", T.MapType(_STRING, _LONG), "Delta versions read"),
     ),
 )

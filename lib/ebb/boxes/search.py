@@ -115,15 +115,15 @@ class _Study:
                 raise
 
     def _tried(self, number: int, parameters: Parameters) -> Trial:
-        began, config, by_night, refused = time.monotonic(), self.night.config, {}, None
+        began, hashed, by_night, refused = time.monotonic(), "", {}, None
         try:
-            config = with_parameters(config, parameters)
+            config = with_parameters(self.night.config, parameters)
+            hashed = config.fingerprint(*SECTIONS)
             by_night = self.rolling.means(config)
         except EbbError as error:
             if not parameters:  # the present configuration: nothing can be compared with it
                 raise
             refused = str(error)
-        hashed = config.fingerprint(*SECTIONS)
         return Trial(number, parameters, by_night, time.monotonic() - began, hashed, refused)
 
     def keep(self, trial: Trial) -> None:

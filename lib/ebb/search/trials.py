@@ -25,7 +25,7 @@ class Trial:
     ----------
     number : from 1; 0 is the present configuration, which has no parameters.
     by_night : mean NDCG of the users of each night; empty where the configuration was refused.
-    config : hash of the configuration's sections that slates hang on.
+    config : hash of the settings that slates hang on.
     refused : why the configuration was refused.
     """
 
