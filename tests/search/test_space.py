@@ -115,14 +115,14 @@ def test_a_trials_configuration_differs_in_its_settings_alone() -> None:
             "{train.als.rank: {low: 0.5, high: 8.0}}",
             "train.als.rank is 0.5, expected a whole number",
         ),
-        ("{train.asl.rank: [8]}", "train.asl is not a setting; did you mean als?"),
+        ("{train.asl.rank: [8]}", "train.asl is not a setting, expected one of als"),
         (
             "{recommend.half_lives.similarity: {low: 1, high: 2}}",
             "recommend.half_lives.similarity is 1, expected a duration above zero",
         ),
-        ("{recommend.n: [5, 10]}", "search.parameters.recommend.n can't be searched"),
-        ("{'train.models[0]': [als]}", "train.models[0] is one entry of a list"),
-        ("{'..': [als]}", "search.parameters...: is not a key"),
+        ("{recommend.n: [5, 10]}", 'search.parameters."recommend.n" can\'t be searched'),
+        ("{'train.models[0]': [als]}", '"train.models[0]" is one entry of a list'),
+        ("{'..': [als]}", 'search.parameters."..": is not a key'),
     ],
 )
 def test_a_mistake_in_what_is_searched_is_told_before_anything_starts(

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 REQUIREMENT = "optuna>=5,<6"
+# Trials that TPE draws at random before it looks at how they did.
+_AT_RANDOM = 10
 
 
 def require_optuna() -> None:
@@ -82,7 +84,9 @@ def _sampler(parameters: Mapping[str, Parameter], settings: Search, number: int)
         # Its seed shuffles all combinations; the number says which of them is next.
         return GridSampler({k: raws_of(p) for k, p in parameters.items()}, seed=settings.seed)
     (seed,) = np.random.SeedSequence([settings.seed, number]).generate_state(1)
-    return TPESampler(seed=int(seed), multivariate=True, constant_liar=True)
+    return TPESampler(
+        seed=int(seed), n_startup_trials=_AT_RANDOM, multivariate=True, constant_liar=True
+    )
 
 
 def _replayed(

@@ -16,7 +16,7 @@ from ebb.config_errors import sentences
 from ebb.durations import format_duration, parse_duration
 from ebb.errors import ConfigError
 from ebb.search.settings import Parameter, Range
-from ebb.yaml_lines import Document, Path, path_of
+from ebb.yaml_lines import Document, Path, dotted, path_of
 
 if TYPE_CHECKING:
     from ebb.config import Config
@@ -95,7 +95,7 @@ def check_parameters(config: Config, document: Document) -> None:
     """
     for key, parameter in (config.search.parameters or {}).items():
         where = document.where(("search", "parameters", key))
-        _check_key(key, f"{where}: search.parameters.{key}")
+        _check_key(key, f"{where}: {dotted(('search', 'parameters', key))}")
         for value in _examples(parameter):
             with_parameters(config, {key: value}, where)
 
@@ -106,8 +106,8 @@ def _check_key(key: str, given: str) -> None:
         raise ConfigError(f"{given} is one entry of a list, expected the key of the whole list")
     if not any(_is_below(path, path_of(known, known)) for known in SEARCHED):
         raise ConfigError(
-            f"{given} can't be searched, since it changes nothing that trials are compared by, or "
-            f"what they are judged on; expected a key of {', '.join(SEARCHED)}"
+            f"{given} can't be searched, since trials differ only in how slates are ranked; "
+            f"expected a key of {', '.join(SEARCHED)}"
         )
 
 
