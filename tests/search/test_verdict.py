@@ -43,7 +43,7 @@ def figures(ahead: float, noise: float = 0.2) -> pd.DataFrame:
 def test_a_trial_clearly_ahead_on_the_night_kept_aside_is_better(capsys) -> None:
     found = verdict_on(TRIAL, figures(0.1))
     assert found.is_better
-    assert found.sentence.startswith("Better: trial 7 is ahead by +0.1")
+    assert found.sentence.startswith("Better: trial 7 +0.0821 [+0.0525, +0.1091] against ")
     assert "on the latest night, which the search didn't use (200 users)" in found.sentence
     print_search([PRESENT_TRIAL, TRIAL], found, 10)
     out = capsys.readouterr().out
@@ -55,7 +55,7 @@ def test_a_trial_clearly_ahead_on_the_night_kept_aside_is_better(capsys) -> None
 def test_a_trial_ahead_in_the_search_alone_is_never_called_better(ahead: float, capsys) -> None:
     found = verdict_on(TRIAL, figures(ahead))
     assert not found.is_better
-    assert found.sentence.startswith("Not better by more than noise: trial 7 is ahead by ")
+    assert found.sentence.startswith("Not better by more than noise: trial 7 ")
     print_search([PRESENT_TRIAL, TRIAL], found, 10)
     assert "--set" not in capsys.readouterr().out
 

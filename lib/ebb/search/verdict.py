@@ -43,15 +43,15 @@ class Verdict:
     def sentence(self) -> str:
         if self.ahead is None:
             return "Not better: no trial is ahead of the present configuration."
-        said = f"{self.ahead.value:+.4f} [{self.ahead.low:+.4f}, {self.ahead.high:+.4f}]"
         many = "night" if self.nights == 1 else f"{self.nights} nights"
-        where = f"on the latest {many}, which the search didn't use ({self.ahead.users:,} users)"
-        if self.is_better:
-            return f"Better: trial {self.best.number} is ahead by {said} {where}."
-        return (
-            f"Not better by more than noise: trial {self.best.number} is ahead by {said} {where}. "
-            "Keep the present configuration."
+        said = (
+            f"trial {self.best.number} {self.ahead.value:+.4f} [{self.ahead.low:+.4f}, "
+            f"{self.ahead.high:+.4f}] against the present configuration, on the latest {many}, "
+            f"which the search didn't use ({self.ahead.users:,} users)."
         )
+        if self.is_better:
+            return f"Better: {said}"
+        return f"Not better by more than noise: {said} Keep the present configuration."
 
 
 def verdict_on(best: Trial, figures: pd.DataFrame | None) -> Verdict:
