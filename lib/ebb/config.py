@@ -19,6 +19,7 @@ from ebb.features.settings import Features
 from ebb.forgetting.settings import Forgetting
 from ebb.interests.curves import Positive
 from ebb.interests.measures import Interests
+from ebb.language.settings import Language
 from ebb.recommend.settings import Recommend, Train
 from ebb.search.settings import Search
 from ebb.watch.settings import Watch
@@ -320,7 +321,8 @@ class Spark(Section):
 class Config(Section):
     """Everything a night needs to know.
 
-    Without `features` their tables aren't written; without `forgetting` no night learns half-lives.
+    Without `features` their tables aren't written; without `forgetting` no night learns half-lives;
+    without `language` nothing is made of items' texts.
     """
 
     root: str
@@ -333,6 +335,7 @@ class Config(Section):
     interests: Interests = Interests()
     features: Features | None = None
     forgetting: Forgetting | None = None
+    language: Language | None = None
     train: Train = Train()
     recommend: Recommend = Recommend()
     hot_list: HotList = HotList()
@@ -359,6 +362,15 @@ class Config(Section):
             raise ValueError(
                 "recommend.strategy is ranker, but train.ranker is left out; "
                 "write train.ranker: {} to fit one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _texts_are_encoded(self) -> Self:
+        if self.recommend.strategy.startswith("content") and self.language is None:
+            raise ValueError(
+                f"recommend.strategy is {self.recommend.strategy}, but language is left out; "
+                "write language: {} to make vectors of items' texts"
             )
         return self
 
@@ -390,6 +402,11 @@ class Config(Section):
         """The facets that interests are kept in."""
         chosen = self.interests.facets
         return self._mapped_facets() if chosen is None else chosen
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """What slates can lean on: the models that are trained, and the vectors of texts."""
+        return (*self.train.models, *(("content",) if self.language else ()))
 
     @property
     def affinity_facets(self) -> tuple[str, ...]:

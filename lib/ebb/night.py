@@ -19,6 +19,7 @@ from ebb.boxes import forgetting as forgetting_box
 from ebb.boxes import interests as interests_box
 from ebb.boxes import slates as slates_box
 from ebb.boxes import train as train_box
+from ebb.boxes import vectors as vectors_box
 from ebb.boxes import watch as watch_box
 from ebb.boxes.choose import Decision, choose_strategy
 from ebb.boxes.study import study, write_study
@@ -47,6 +48,7 @@ def nightly(night: Night) -> None:
             interests_box.interests_now(night, log),
             features_box.features(night, log),
             forgetting_box.forgetting_when_due(night, log),
+            vectors_box.vectors(night, log),
             *_judge_and_watch(night, log),
             *_models_and_slates(night, log),
         ]
@@ -99,6 +101,7 @@ def forgetting(night: Night, plot: Path | None = None) -> None:
 def train(night: Night) -> None:
     """Choose what to rank by, where no choice holds, and fit the models of the night."""
     with _log(night) as log:
+        vectors_box.vectors(night, log)
         decision, _ = choose_strategy(night, log)
         train_box.train(night, log, decision)
 
@@ -119,6 +122,7 @@ def evaluate(night: Night, report: Path | None = None) -> None:
     report : where the report goes; None is evaluation-<as_of>.html in the working folder.
     """
     with _log(night) as log:
+        vectors_box.vectors(night, log)
         _judge_and_watch(night, log)
         found = study(night)
         write_study(night, found)

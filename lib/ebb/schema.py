@@ -464,6 +464,36 @@ MODELS = Table(
     ),
     sliced=True,
 )
+TEXT_ENCODERS = Table(
+    "text_encoders",
+    "The registry of text encoders: each that was fitted, and what it learned.",
+    ("as_of",),
+    "nightly",
+    _columns(
+        _AS_OF,
+        ("version", _STRING, "names the vectors that it makes: hash of what it learned"),
+        ("kind", _STRING, "what sort of encoder"),
+        ("parameters", _TEXTS, "its configuration"),
+        ("texts", _LONG, "items' texts that it was fitted on"),
+        ("model", T.BinaryType(), "what it learned"),
+        ("lineage", T.MapType(_STRING, _LONG), "Delta versions that it was fitted from"),
+    ),
+    sliced=True,
+)
+ITEM_VECTORS = Table(
+    "item_vectors",
+    "What items' texts say: a vector of each text that an item had, made once by each encoder.",
+    ("version", "item_id", "text_hash"),
+    "nightly",
+    _columns(
+        ("version", _STRING, "of the encoder, in text_encoders"),
+        _ITEM,
+        ("text_hash", _STRING, "SHA-256 of the text, 32 hex digits"),
+        ("vector", T.ArrayType(T.FloatType()), "of length 1; zeros where nothing is known of it"),
+        ("as_of", _TS, "of the night that made it"),
+    ),
+    partition_by="version",
+)
 REASON = T.StructType(
     [
         T.StructField("source", _STRING),
@@ -490,8 +520,8 @@ RECOMMENDATIONS = Table(
         (
             "source",
             _STRING,
-            "what speaks most for it: history, neighbours, ease, als, affinity, popularity, "
-            "rising or new",
+            "what speaks most for it: history, neighbours, ease, als, affinity, content, "
+            "popularity, rising or new",
         ),
         (
             "reasons",
@@ -603,6 +633,7 @@ RUNS = Table(
 ALL = (
     EVENTS, QUARANTINE, FILES, ITEMS, USERS, INTEREST_STATE, INTERESTS_NOW,
     USER_FEATURES, ITEM_FEATURES, HALF_LIVES, FORGETTING_CURVES, FORGETTING_FITS,
-    CHOICES, TRAINING_SETS, RANKERS, TRIALS, ITEM_WEIGHTS, ITEM_FACTORS,
+    CHOICES, TRAINING_SETS, RANKERS, TRIALS, TEXT_ENCODERS, ITEM_VECTORS,
+    ITEM_WEIGHTS, ITEM_FACTORS,
     MODELS, RECOMMENDATIONS, HOT_LIST, EVALUATIONS, DRIFT, RUNS,
 )  # fmt: skip

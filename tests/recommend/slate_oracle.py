@@ -68,7 +68,7 @@ class SmallWorld:
         )
 
     def columns(self, repeat: bool) -> Columns:
-        return Columns(LIVES, ("category",), ("neighbours", "ease", "als"), repeat)
+        return Columns(LIVES, ("category",), ("neighbours", "ease", "als", "content"), repeat)
 
     def event_frame(self, spark: SparkSession) -> DataFrame:
         rows = [(u, i, "view", AS_OF - age * DAY, w) for u, i, age, w in self.events]
@@ -153,6 +153,7 @@ def random_world(seed: int, users: int = 8, items: int = 14, events: int = 70) -
         for model in ("als", "als_flat")
         for i in known
     }
+    factors |= {("content", i): [dice.gauss(0, 1), dice.gauss(0, 1)] for i in known[2:]}
     return SmallWorld(user_ids, shelf, happened, models, factors)
 
 
@@ -208,6 +209,7 @@ _RELATIVE = [
       for h in _PROFILE),
     "als", "als_flat",
     *(f"affinity_category_{h}" for h in _PROFILE),
+    *(f"content_{h}" for h in _PROFILE),
 ]  # fmt: skip
 
 
@@ -255,6 +257,17 @@ def _features(
         own = world.items[item].keys
         row[f"affinity_category_{name_of(h)}"] = (
             sum(taste[key] / total for key in own) / len(own) if own and total > 0 else 0.0
+        )
+        about = sum(
+            (
+                np.array(world.factors["content", j]) * of[j]
+                for j in of
+                if ("content", j) in world.factors
+            ),
+            np.zeros(2),
+        )
+        row[f"content_{name_of(h)}"] = float(
+            about @ world.factors.get(("content", item), [0.0, 0.0])
         )
     for model, half_life in (("als", 4 * DAY), ("als_flat", None)):
         row[model] = _als(world, spoken, item, model, half_life)

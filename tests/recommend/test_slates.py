@@ -24,9 +24,9 @@ BLEND = Ranking(
     {
         "popularity_2d": 0.4, "popularity_flat": 0.1, "velocity": 0.2, "newness": 0.1,
         "neighbours_decayed_5d": 0.3, "neighbours_flat_flat": 0.2, "ease_flat_5d": 0.4,
-        "ease_decayed_flat": 0.1, "als": 0.5, "als_flat": 0.2, "affinity_category_5d": 0.3,
-        "history_3d": 0.6, "history_flat": 0.2, "recency": 0.2, "had": 0.3, "days": 0.1,
-        "again": 0.1,
+        "ease_decayed_flat": 0.1, "content_5d": 0.3, "content_flat": 0.2, "als": 0.5,
+        "als_flat": 0.2, "affinity_category_5d": 0.3, "history_3d": 0.6, "history_flat": 0.2,
+        "recency": 0.2, "had": 0.3, "days": 0.1, "again": 0.1,
     }
 )  # fmt: skip
 
@@ -95,7 +95,7 @@ def test_reasons_cite_only_the_users_own_past_and_interests(spark, seed, repeat)
             assert len(set(cited)) == len(cited)
             for reason in reasons:
                 sources.add(reason["source"])
-                if reason["source"] in ("history", "neighbours", "ease", "als"):
+                if reason["source"] in ("history", "neighbours", "ease", "als", "content"):
                     ages = took[user, reason["item_id"]]
                     day = (AS_OF - min(ages) * DAY).date()
                     assert str(day) in reason["sentence"]
@@ -108,6 +108,12 @@ def test_reasons_cite_only_the_users_own_past_and_interests(spark, seed, repeat)
                     models = (reason["source"], f"{reason['source']}_flat")
                     pair = (reason["item_id"], row["item_id"])
                     assert any((m, *pair) in world.models for m in models)
+                if reason["source"] == "content":
+                    mine, theirs = (
+                        np.array(world.factors["content", i])
+                        for i in (row["item_id"], reason["item_id"])
+                    )
+                    assert mine @ theirs > 0 and "much like" in reason["sentence"]
                 if reason["source"] == "affinity":
                     assert reason["facet"] == "category"
                     assert reason["key"] in world.items[row["item_id"]].keys
@@ -115,7 +121,7 @@ def test_reasons_cite_only_the_users_own_past_and_interests(spark, seed, repeat)
                     assert f"{reason['share']:.0%}" in reason["sentence"]
                 if reason["source"] in ("popularity", "rising", "new"):
                     assert reason["item_id"] is None and reason["last_ts"] is None
-    assert {"neighbours", "als", "affinity", "popularity"} <= sources
+    assert {"neighbours", "als", "affinity", "content", "popularity"} <= sources
     assert ("history" in sources) == repeat
 
 
@@ -219,3 +225,21 @@ def test_items_that_do_not_fit_into_memory_are_refused_by_the_name_of_the_key(sp
 
 def test_weights_of_features_that_there_are_not_are_left_out() -> None:
     assert np.array_equal(Ranking({"b": 2.0, "gone": 9.0}).over(("a", "b")), [0.0, 2.0])
+
+
+def test_an_item_that_nobody_touched_is_recommended_for_what_its_text_says(spark) -> None:
+    world = SmallWorld(
+        users=["ann", "cold"],
+        items=SHELF,
+        events=[("ann", "a", 1.0, 1.0), ("ann", "b", 9.0, 1.0), ("x", "c", 1.0, 1.0)],
+        factors={("content", "a"): [1.0, 0.0], ("content", "b"): [0.0, 1.0],
+                 ("content", "e"): [0.8, 0.6], ("content", "f"): [-1.0, 0.0]},
+    )  # fmt: skip
+    slates = world.slates(spark, Ranking({"content_5d": 1.0}), repeat=False, n=4)
+    first = slates["ann"][0]
+    assert (first["item_id"], first["source"]) == ("e", "content")
+    (reason,) = first["reasons"]
+    # Yesterday's is nearer, and speaks louder than last week's.
+    assert reason["item_id"] == "a"
+    assert reason["sentence"] == "This is much like Title a; you took it on 2026-01-30."
+    assert all(row["source"] != "content" for row in [*slates["ann"][1:], *slates["cold"]])

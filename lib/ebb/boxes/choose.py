@@ -40,7 +40,7 @@ from ebb.steps import COMPLETE, RunLog, StepRun, logged, stamp_for
 from ebb.storage import stored
 from ebb.tables import Stamp
 
-SECTIONS = ("events", "items", "train", "recommend")
+SECTIONS = ("events", "items", "train", "language", "recommend")
 _STEP = "choose"
 
 
@@ -158,7 +158,7 @@ def grounds_on(night: Night, first: datetime, repeats: Repeats) -> Grounds:
     """The same from what is known of the events, under the night's configuration."""
     config, recommend = night.config, night.config.recommend
     lives = half_lives_for(night.as_of - first, recommend.half_lives)
-    columns = Columns(lives, config.affinity_facets, config.train.models, repeats.allowed)
+    columns = Columns(lives, config.affinity_facets, config.models, repeats.allowed)
     nights, ranker = recommend.choose.nights, settings_of(night)
     most = max(nights, ranker.windows) if ranker else nights
     windows = windows_before(night.as_of, first, lives, recommend, most)

@@ -11,6 +11,7 @@ from ebb.boxes.arms import Dealt, slates_by_arm
 from ebb.boxes.choose import SECTIONS, Decision
 from ebb.boxes.inputs import counted_events, made_by, versions
 from ebb.boxes.ranker import shipped_ranker
+from ebb.boxes.vectors import with_vectors
 from ebb.context import Night
 from ebb.recommend.eligible import eligible_items, items_at, users_to_score
 from ebb.recommend.hot_list import default_slate, hot_list
@@ -83,11 +84,12 @@ def prepared(night: Night, events: DataFrame, decision: Decision) -> Prepared:
     """The item side of the night, from its tables."""
     tables, config = night.tables, night.config
     items = items_at(tables.read(ITEMS), events, night.as_of, config.recommend)
+    factors = tables.read_slice(ITEM_FACTORS, night.as_of).drop("as_of")
     return prepare(
         events,
         items,
         tables.read_slice(ITEM_WEIGHTS, night.as_of).drop("as_of"),
-        tables.read_slice(ITEM_FACTORS, night.as_of).drop("as_of"),
+        with_vectors(night, factors, night.as_of),
         night.as_of,
         decision.columns,
         config,

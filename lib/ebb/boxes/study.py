@@ -17,7 +17,7 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ebb.boxes.choose import Grounds, choice_on, grounds_at
+from ebb.boxes.choose import SECTIONS, Grounds, choice_on, grounds_at
 from ebb.boxes.evaluate import write_evaluations
 from ebb.boxes.ranker import examples_of_views, ranker_beside, settings_of
 from ebb.boxes.windows import view_in
@@ -122,7 +122,7 @@ def write_study(night: Night, found: Study) -> None:
                 figures = (ahead.value, ahead.low, ahead.high)
                 rows.loc[row, ["ahead", "ahead_low", "ahead_high"]] = figures
         frame = night.spark.createDataFrame(rows.astype(object).where(rows.notna(), None), _ROWS)
-        stamp = stamp_for(night, "study", ("events", "items", "train", "recommend", "evaluate"), {})
+        stamp = stamp_for(night, "study", (*SECTIONS, "evaluate"), {})
         made = Stamp(
             "study", judged.window.as_of, stamp.config, facts={"test_set": judged.test_set}
         )

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from pyspark.sql import DataFrame
 
+from ebb.boxes.vectors import with_vectors
 from ebb.context import Night
 from ebb.evaluate.slates import labels_after
 from ebb.evaluate.splits import Split
@@ -80,7 +81,8 @@ class Seen:
         columns : with the half-lives that the models were fitted with.
         """
         config, as_of = self.night.config, self.window.as_of
-        models = (self.fitted.item_weights, self.fitted.item_factors)
+        factors = with_vectors(self.night, self.fitted.item_factors, as_of)
+        models = (self.fitted.item_weights, factors)
         prepared = prepare(self.known, self.items, *models, as_of, columns, config)
         then = counted(self.night.tables.read(EVENTS), config.events, self.window.until)
         had = None if columns.repeat else self.known.select("user_id", "item_id").distinct()

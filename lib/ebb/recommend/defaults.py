@@ -7,7 +7,8 @@ from ebb.recommend.features import Columns
 # By family, what the longest half-life that isn't flat weighs: tried by hand, on no set in
 # particular.
 _BLEND = {
-    "history": 1.0, "neighbours": 0.5, "ease": 0.3, "als": 0.3, "affinity": 0.2, "popularity": 0.5,
+    "history": 1.0, "neighbours": 0.5, "ease": 0.3, "als": 0.3, "affinity": 0.2, "content": 0.2,
+    "popularity": 0.5,
 }  # fmt: skip
 
 

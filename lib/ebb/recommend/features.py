@@ -15,8 +15,9 @@ from ebb.recommend.half_lives import HalfLives, name_of
 
 # In this order they speak where they give equally much.
 SOURCES = (
-    "history", "neighbours", "ease", "als", "affinity", "popularity", "rising", "new",
+    "history", "neighbours", "ease", "als", "affinity", "content", "popularity", "rising", "new",
 )  # fmt: skip
+CONTENT = "content"
 VELOCITY, NEWNESS = "velocity", "newness"
 # Of an item that the user had: how long ago, whether at all, on how many days, on more than one.
 RECENCY, OWN = "recency", ("had", "days", "again")
@@ -45,7 +46,7 @@ class Columns:
     Attributes
     ----------
     facets : those that affinity looks at: all but item.
-    models : those that are fitted, of neighbours, ease and als.
+    models : those that there are, of neighbours, ease, als and content.
     repeat : slates may hold what users had; only then their own history speaks.
     """
 
@@ -65,6 +66,16 @@ class Columns:
         return with_flat(name for name in ("als",) if name in self.models)
 
     @property
+    def has_content(self) -> bool:
+        """Whether items' texts speak."""
+        return CONTENT in self.models
+
+    @property
+    def vector_models(self) -> tuple[str, ...]:
+        """Models that give items a vector: of factors, and of what their text says."""
+        return (*self.factor_models, *((CONTENT,) if self.has_content else ()))
+
+    @property
     def features(self) -> tuple[Feature, ...]:
         """All of them; names are unique."""
         lives = self.half_lives
@@ -80,6 +91,7 @@ class Columns:
             for h in profile
         ]
         als = [Feature(model, "als", model) for model in self.factor_models]
+        content = [_decayed(CONTENT, h) for h in profile if self.has_content]
         affinity = [
             Feature(f"affinity_{facet}_{h}", "affinity", _family("affinity", h))
             for facet in self.facets
@@ -93,6 +105,7 @@ class Columns:
             Feature(NEWNESS, "new"),
             *led,
             *als,
+            *content,
             *affinity,
             *(own if self.repeat else ()),
         )

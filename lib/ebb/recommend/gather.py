@@ -140,7 +140,7 @@ def gather(
         "age_days": known.column("age_days").combine_chunks().fill_null(np.nan),
         **keys,
         **_item_weights(item_weights, ids, columns.item_models),
-        **_factors(item_factors, ids, columns.factor_models),
+        **_factors(item_factors, ids, columns.vector_models),
     }
     return pa.table(gathered).replace_schema_metadata({KEY_TEXTS: json.dumps(texts)})
 
@@ -279,8 +279,8 @@ def _check_memory(
     pairs = item_weights.count() if item_weights is not None else 0
     rank = 0
     if item_factors is not None:
-        vector = item_factors.select(F.size("factors").alias("rank")).first()
-        rank = vector["rank"] if vector else 0
+        longest = item_factors.agg(F.max(F.size("factors")).alias("rank")).first()
+        rank = (longest["rank"] if longest else 0) or 0
     text_bytes = (row["text"] if row else 0) or 0
     # Factors lie mapped in single precision, and in double while a Gram matrix is made of them.
     arrays = text_bytes + count * (_BYTES_AN_ITEM + 12 * rank) + pairs * 12

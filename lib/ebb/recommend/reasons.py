@@ -16,12 +16,7 @@ import numpy as np
 from ebb.models.foldin import contributions
 from ebb.ranker.features import BESIDE
 from ebb.recommend.catalogue import Catalogue, Doubles, Integers
-from ebb.recommend.features import (
-    SOURCES,
-    Feature,
-    led_feature,
-    source_of,
-)
+from ebb.recommend.features import CONTENT, SOURCES, Feature, led_feature, source_of
 from ebb.recommend.half_lives import name_of
 from ebb.recommend.scoring import Candidates, Plan
 from ebb.rounding import significant_array
@@ -35,7 +30,7 @@ FILLER = "Nothing speaks for it yet: it fills up your list."
 PICKED_AS_NEW = "New here: a place of your list is kept for new things."
 PICKED_AS_RISING = "More and more people take this: a place of your list is kept to try it."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_OF_THE_PAST = ("neighbours", "ease", "als")
+_OF_THE_PAST = ("neighbours", "ease", "als", CONTENT)
 _OF_EVERYBODY = {"popularity": POPULAR, "rising": RISING, "new": NEW}
 
 
@@ -148,7 +143,8 @@ class _Cited:
     def _of(self, source: str) -> Doubles:
         """(k, entries) how much each entry of the past adds to what a source says."""
         if source not in self._parts:
-            self._parts[source] = self._als() if source == "als" else self._led(source)
+            made = {"als": self._als, CONTENT: self._content}
+            self._parts[source] = made[source]() if source in made else self._led(source)
         return self._parts[source]
 
     def by(self, source: str, row: int, value: float, taken: set[int]) -> Reason | None:
@@ -192,9 +188,11 @@ class _Cited:
         past = self._one.past
         title = self._catalogue.titles[int(past.items[entry])].as_py()
         last_ts = int(past.last_ts[entry])
-        who = "People of your taste take this" if source == "als" else (
-            f"People who took {title} also take this")  # fmt: skip
-        said = f"{who}; you took {title} on {date_of(last_ts)}."
+        who = {"als": "People of your taste take this", CONTENT: f"This is much like {title}"}.get(
+            source, f"People who took {title} also take this"
+        )
+        took = "it" if source == CONTENT else title
+        said = f"{who}; you took {took} on {date_of(last_ts)}."
         return Reason(source, value, said, entry=entry, last_ts=last_ts)
 
     def _affinity(self, row: int, value: float) -> Reason | None:
@@ -252,6 +250,21 @@ class _Cited:
                 self._items,
             )
             parts[:, vector.entries] += weight * own
+        return significant_array(parts)
+
+    def _content(self) -> Doubles:
+        """(k, entries) the cosine of each item with each of the past, as much as that speaks."""
+        one, gist = self._one, self._one.gist
+        parts = np.zeros((len(self._items), len(one.past.items)))
+        if gist is None or not len(gist.entries):
+            return parts
+        vectors = self._catalogue.factors[CONTENT]
+        # Each half-life's likeness is taken relative to its best, as the features are.
+        best = np.maximum(gist.at(vectors, one.items).max(axis=0, initial=0.0), 1e-300)
+        weights = np.array([self._weights[f"{CONTENT}_{name}"] for name in self._profile_names])
+        spoken = gist.parts @ (np.maximum(weights, 0.0) / best)
+        alike = vectors.vectors[self._items] @ vectors.vectors[gist.items].T
+        parts[:, gist.entries] = alike * spoken
         return significant_array(parts)
 
 

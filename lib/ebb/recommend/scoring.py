@@ -15,7 +15,8 @@ from datetime import timedelta
 import numpy as np
 
 from ebb.recommend.catalogue import Booleans, Catalogue, Doubles, Integers
-from ebb.recommend.features import Columns
+from ebb.recommend.content import Gist, gist_of, nominated_by_gist
+from ebb.recommend.features import CONTENT, Columns
 from ebb.recommend.leads import (
     PROFILE_LIMIT,
     Led,
@@ -79,7 +80,8 @@ class Candidates:
     ----------
     items : (c,) places, ascending. features : (c, f) in the order of `Columns.names`.
     profile : (k, p) how much each entry of the past speaks under each half-life of the profile.
-    led, vectors, tastes : by model and facet; what the features were made of, for the reasons.
+    led, vectors, tastes, gist : by model and facet; what the features were made of, for the
+        reasons.
     """
 
     past: Past
@@ -89,6 +91,26 @@ class Candidates:
     led: dict[str, Led]
     vectors: dict[str, Vector]
     tastes: dict[str, Taste]
+    gist: Gist | None = None
+
+
+@dataclass(frozen=True)
+class _Person:
+    """One user, before anything is nominated.
+
+    Attributes
+    ----------
+    barred : places that may not be recommended to them.
+    entries : of the past that speak. profile : (k, p) how much, as in `Candidates`.
+    gist : what their past is about; None where texts don't speak.
+    """
+
+    past: Past
+    barred: Integers
+    entries: Integers
+    profile: Doubles
+    vectors: dict[str, Vector]
+    gist: Gist | None
 
 
 def score_block(catalogue: Catalogue, plan: Plan, pasts: Sequence[Past]) -> Iterator[Candidates]:
@@ -96,14 +118,22 @@ def score_block(catalogue: Catalogue, plan: Plan, pasts: Sequence[Past]) -> Iter
 
     A user's rows are the same whatever other users are in the block.
     """
-    barred = [_barred(past, plan.columns.repeat) for past in pasts]
-    vectors = [_vectors(catalogue, plan, past) for past in pasts]
-    nominees = _nominated_by_factors(catalogue, plan, vectors, barred)
+    people = [_person(catalogue, plan, past) for past in pasts]
+    by_factors = _nominated_by_factors(catalogue, plan, people)
+    by_texts = _nominated_by_texts(catalogue, plan, people)
     everybodys = nominated_to_all(catalogue, plan.candidates)
-    for past, own_vectors, own_barred, by_factors in zip(
-        pasts, vectors, barred, nominees, strict=True
-    ):
-        yield _candidates(catalogue, plan, past, own_vectors, own_barred, [by_factors, everybodys])
+    for person, *own in zip(people, by_factors, by_texts, strict=True):
+        yield _candidates(catalogue, plan, person, [*own, everybodys])
+
+
+def _person(catalogue: Catalogue, plan: Plan, past: Past) -> _Person:
+    entries = past.latest_taken(PROFILE_LIMIT)
+    profile = _profile(plan, past, entries)
+    gist = None
+    if plan.columns.has_content:
+        gist = gist_of(catalogue.factors[CONTENT], past, entries, profile)
+    barred, vectors = _barred(past, plan.columns.repeat), _vectors(catalogue, plan, past)
+    return _Person(past, barred, entries, profile, vectors, gist)
 
 
 def nominated_to_all(catalogue: Catalogue, limit: int) -> Integers:
@@ -128,18 +158,12 @@ def _barred(past: Past, repeat: bool) -> Integers:
 
 
 def _candidates(
-    catalogue: Catalogue,
-    plan: Plan,
-    past: Past,
-    vectors: dict[str, Vector],
-    barred: Integers,
-    nominees: list[Integers],
+    catalogue: Catalogue, plan: Plan, person: _Person, nominees: list[Integers]
 ) -> Candidates:
-    columns = plan.columns
+    columns, past, gist = plan.columns, person.past, person.gist
+    entries, profile, vectors = person.entries, person.profile, person.vectors
     open_to = catalogue.eligible.copy()
-    open_to[barred] = False
-    entries = past.latest_taken(PROFILE_LIMIT)
-    profile = _profile(plan, past, entries)
+    open_to[person.barred] = False
     led = {
         name: led_on(catalogue.models[name], past, entries, profile, columns.repeat)
         for name in columns.item_models
@@ -168,11 +192,13 @@ def _candidates(
             _relative(catalogue.factors[name].vectors[items] @ vectors[name].values[:, None])
             for name in columns.factor_models
         ),
+        *(() if gist is None else (_relative(gist.at(catalogue.factors[CONTENT], items)),)),
         *(_relative(taste.at(catalogue.keys[facet], items)) for facet, taste in tastes.items()),
     ]
     if columns.repeat:
         features.append(_own_history(plan, past, items))
-    return Candidates(past, items, np.column_stack(features), profile, led, vectors, tastes)
+    table = np.column_stack(features)
+    return Candidates(past, items, table, profile, led, vectors, tastes, gist)
 
 
 def _filled_up(catalogue: Catalogue, items: Integers, open_to: Booleans, n: int) -> Integers:
@@ -241,18 +267,19 @@ def _vectors(catalogue: Catalogue, plan: Plan, past: Past) -> dict[str, Vector]:
 
 
 def _nominated_by_factors(
-    catalogue: Catalogue, plan: Plan, vectors: list[dict[str, Vector]], barred: list[Integers]
+    catalogue: Catalogue, plan: Plan, people: list[_Person]
 ) -> list[Integers]:
     """Of each user, the best items under each factor model."""
+    barred = [person.barred for person in people]
     starts = np.concatenate(([0], np.cumsum([len(own) for own in barred])))
     places = np.concatenate(barred) if barred else np.zeros(0, dtype=np.int64)
-    found: list[list[Integers]] = [[] for _ in vectors]
+    found: list[list[Integers]] = [[] for _ in people]
     for name in plan.columns.factor_models:
         factors = catalogue.factors[name]
         if not factors.is_known.any():
             continue
         allowed: Booleans = catalogue.eligible & factors.is_known
-        matrix = np.stack([own[name].values for own in vectors]).astype(np.float32)
+        matrix = np.stack([person.vectors[name].values for person in people]).astype(np.float32)
         best, scores = top_of_product(
             matrix,
             factors.vectors,
@@ -266,3 +293,11 @@ def _nominated_by_factors(
             found[user].append(own[values > 0])
     empty = np.zeros(0, dtype=np.int64)
     return [np.concatenate([empty, *own]) for own in found]
+
+
+def _nominated_by_texts(catalogue: Catalogue, plan: Plan, people: list[_Person]) -> list[Integers]:
+    """Of each user, the items whose text is most like that of their past."""
+    gists = [person.gist for person in people if person.gist is not None]
+    if not gists:
+        return [np.zeros(0, dtype=np.int64) for _ in people]
+    return nominated_by_gist(catalogue, [person.past for person in people], gists, plan.candidates)

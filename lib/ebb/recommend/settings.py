@@ -21,7 +21,7 @@ Model = Literal["neighbours", "ease", "als"]
 Strategy = Literal[
     "auto", "blend", "popularity", "popularity_flat", "rising", "history", "history_flat",
     "neighbours", "neighbours_flat", "ease", "ease_flat", "als", "als_flat", "affinity",
-    "affinity_flat", "ranker",
+    "affinity_flat", "content", "content_flat", "ranker",
 ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from ebb.evaluate.report.content import (
 from ebb.events.catalogue import versions_at
 from ebb.schema import ITEMS, RECOMMENDATIONS, USER_FEATURES
 
-SECTIONS = ("events", "items", "train", "recommend", "evaluate")
+SECTIONS = ("events", "items", "train", "language", "recommend", "evaluate")
 # Percentiles of the number of events of those who have a slate.
 _KINDS = {"few events": 0.1, "a usual number of events": 0.5, "many events": 0.95}
 _TOOK = 8

@@ -1,0 +1,135 @@
+"""The box of texts: fits the encoder where it is due, and encodes the texts that it hasn't met."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ebb.boxes.inputs import versions
+from ebb.context import Night
+from ebb.durations import format_instant
+from ebb.language.encoders import Encoder, Fitted, encoder_of
+from ebb.language.settings import Language
+from ebb.language.texts import texts_at, texts_before
+from ebb.recommend.features import CONTENT
+from ebb.schema import ITEM_VECTORS, ITEMS, TEXT_ENCODERS
+from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
+from ebb.storage import stored
+from ebb.tables import Commit, Stamp
+
+_SECTIONS = ("items", "language")
+_FIT, _ENCODE = "text encoder", "vectors"
+
+
+def vectors(night: Night, log: RunLog) -> Outcome | None:
+    """Encode every text known at the night's as_of that its encoder hasn't encoded yet."""
+    settings = night.config.language
+    if settings is None:
+        return None
+    encoder = encoder_of(settings.encoder)
+    held = _held(night, log, settings, encoder)
+    made_by = _fitted(night, held)
+
+    def work(stamp: Stamp) -> StepRun:
+        with stored(_unmet(night, settings, made_by.version)) as texts:
+            rows = encoder.encode(texts, made_by).select(
+                F.lit(made_by.version).alias("version"), "*", F.lit(night.as_of).alias("as_of")
+            )
+            own = f"as_of = timestamp'{format_instant(night.as_of)}'"
+            written = night.tables.replace(ITEM_VECTORS, rows, own, stamp).rows_written
+        return StepRun({"vectors": written}, f"{written:,} texts encoded by {encoder.kind}")
+
+    inputs = {**versions(night, ITEMS), TEXT_ENCODERS.name: held.version}
+    stamp = stamp_for(night, _ENCODE, _SECTIONS, inputs)
+    return run_step(night, log, ITEM_VECTORS, stamp, work)
+
+
+def with_vectors(night: Night, item_factors: DataFrame, as_of: datetime) -> DataFrame:
+    """Factors of items, and the vectors of the texts that items had at an instant.
+
+    They are by the encoder that held at `as_of` or, before the first was fitted, by the earliest:
+    texts alone were learned from, never what people did.
+
+    Parameters
+    ----------
+    item_factors : model, item_id, factors.
+    as_of : the night's, or the beginning of a label window before it.
+    """
+    settings = night.config.language
+    held = None if settings is None else _encoder_at(night, as_of)
+    if settings is None or held is None or held.stamp is None:
+        return item_factors
+    made = night.tables.read(ITEM_VECTORS).where(F.col("version") == held.stamp.facts["version"])
+    texts = texts_at(night.tables.read(ITEMS), as_of, settings).select("item_id", "text_hash")
+    found = texts.join(made, on=["item_id", "text_hash"], how="inner").select(
+        F.lit(CONTENT).alias("model"), "item_id", F.col("vector").alias("factors")
+    )
+    return item_factors.unionByName(found)
+
+
+def _unmet(night: Night, settings: Language, version: str) -> DataFrame:
+    """Texts that no other night's vectors of the encoder are of, spread over tasks."""
+    tables = night.tables
+    made = tables.read(ITEM_VECTORS).where(
+        (F.col("version") == version) & (F.col("as_of") != F.lit(night.as_of))
+    )
+    texts = texts_before(tables.read(ITEMS), night.as_of, settings)
+    unmet = texts.join(made, on=["item_id", "text_hash"], how="left_anti")
+    return unmet.repartition(night.config.spark.shuffle_partitions, "item_id")
+
+
+# --------------------------------------------------------------------------- the encoder
+def _held(night: Night, log: RunLog, settings: Language, encoder: Encoder) -> Commit:
+    """The encoder of the night, fitted now where the last one is too old."""
+    last = _encoder_at(night, night.as_of)
+    since = last.stamp.as_of if last and last.stamp else None
+    if last and since and since < night.as_of < since + encoder.every:
+        night.progress.say(f"{_FIT} … kept from {since:%Y-%m-%d}")
+        return last
+
+    def work(stamp: Stamp) -> StepRun:
+        with stored(texts_at(night.tables.read(ITEMS), night.as_of, settings)) as texts:
+            fitted, count = encoder.fit(texts), texts.count()
+        parameters = {key: str(v) for key, v in settings.encoder.model_dump(mode="json").items()}
+        row = (
+            night.as_of, fitted.version, encoder.kind, parameters, count, fitted.model,
+            dict(stamp.inputs),
+        )  # fmt: skip
+        made = replace(stamp, facts={**stamp.facts, "version": fitted.version})
+        rows = night.spark.createDataFrame([row], TEXT_ENCODERS.schema).coalesce(1)
+        night.tables.write_slice(TEXT_ENCODERS, rows, made)
+        return StepRun({"texts": count}, f"{encoder.kind} on {count:,} texts")
+
+    stamp = stamp_for(night, _FIT, _SECTIONS, versions(night, ITEMS))
+    # Vectors hang on it: texts that came late are encoded, and learned from the next time.
+    return run_step(night, log, TEXT_ENCODERS, stamp, work, published=True).commit
+
+
+def _encoder_at(night: Night, as_of: datetime) -> Commit | None:
+    """The latest encoder fitted up to an instant under the same configuration, else the earliest
+    after it."""
+    wanted = night.config.fingerprint(*_SECTIONS)
+    fitted = {
+        commit.stamp.as_of: commit
+        for commit in reversed(night.tables.history(TEXT_ENCODERS))
+        if commit.stamp and commit.stamp.as_of
+        if commit.stamp.step == _FIT and commit.stamp.config == wanted
+    }
+    before = [known for known in fitted if known <= as_of]
+    if before:
+        return fitted[max(before)]
+    return fitted[min(fitted)] if fitted else None
+
+
+def _fitted(night: Night, held: Commit) -> Fitted:
+    if held.stamp is None or held.stamp.as_of is None:
+        raise ValueError("an encoder is kept by as_of")
+    row = (
+        night.tables.read_slice(TEXT_ENCODERS, held.stamp.as_of).select("version", "model").first()
+    )
+    if row is None:
+        raise RuntimeError("an encoder was fitted and can't be found")
+    return Fitted(row["version"], bytes(row["model"]))
