@@ -275,6 +275,7 @@ class Keep(Section):
     choices: Duration | None = None
     training_sets: Duration | None = timedelta(days=30)
     rankers: Duration | None = None
+    text_encoders: Duration | None = None
     hot_list: Duration | None = None
     evaluations: Duration | None = None
     drift: Duration | None = None
@@ -371,6 +372,17 @@ class Config(Section):
             raise ValueError(
                 f"recommend.strategy is {self.recommend.strategy}, but language is left out; "
                 "write language: {} to make vectors of items' texts"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _encoders_are_kept(self) -> Self:
+        kept = self.maintain.keep.text_encoders
+        if self.language and kept is not None and kept <= self.language.encoder.every:
+            raise ValueError(
+                f"maintain.keep.text_encoders is {format_duration(kept)}, but an encoder holds for "
+                f"language.encoder.every, {format_duration(self.language.encoder.every)}; "
+                "keep it longer, or leave it out"
             )
         return self
 
