@@ -377,12 +377,13 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _encoders_are_kept(self) -> Self:
-        kept = self.maintain.keep.text_encoders
-        if self.language and kept is not None and kept <= self.language.encoder.every:
+        kept, every = self.maintain.keep.text_encoders, None
+        if self.language is not None:
+            every = self.language.encoder.every
+        if kept is not None and every is not None and kept <= every:
             raise ValueError(
                 f"maintain.keep.text_encoders is {format_duration(kept)}, but an encoder holds for "
-                f"language.encoder.every, {format_duration(self.language.encoder.every)}; "
-                "keep it longer, or leave it out"
+                f"language.encoder.every, {format_duration(every)}; keep it longer, or leave it out"
             )
         return self
 

@@ -52,7 +52,7 @@ def oracle(titles: list[str], dimension: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def model(spark: SparkSession) -> TfidfModel:
-    return fit_tfidf(spark.createDataFrame(TEXTS, SCHEMA), Tfidf(dimension=4))
+    return fit_tfidf(spark.createDataFrame(TEXTS, SCHEMA), Tfidf(kind="tfidf", dimension=4))
 
 
 def test_cosines_are_those_of_numpys_own_svd(model: TfidfModel) -> None:
@@ -74,7 +74,7 @@ def test_the_model_is_the_same_to_the_last_bit_however_the_texts_lie(
     spark: SparkSession, model: TfidfModel
 ) -> None:
     spread = spark.createDataFrame(TEXTS[::-1], SCHEMA).repartition(5)
-    assert fit_tfidf(spread, Tfidf(dimension=4)).to_bytes() == model.to_bytes()
+    assert fit_tfidf(spread, Tfidf(kind="tfidf", dimension=4)).to_bytes() == model.to_bytes()
     again = TfidfModel.from_bytes(model.to_bytes())
     assert again.to_bytes() == model.to_bytes()
     alone = np.concatenate([again.encode([title]) for title in TITLES])
@@ -85,15 +85,18 @@ def test_a_vocabulary_keeps_the_terms_that_most_texts_have_and_few_texts_fill_up
     spark: SparkSession,
 ) -> None:
     few = spark.createDataFrame([("a", "h", "x y z"), ("b", "h", "y x")], SCHEMA)
-    found = fit_tfidf(few, Tfidf(dimension=6, terms=1))
+    found = fit_tfidf(few, Tfidf(kind="tfidf", dimension=6, terms=1))
     assert found.vocabulary.terms == ("x",)
     assert found.encode(["x"]).tolist() == [[1.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
-    none = fit_tfidf(few.limit(1), Tfidf(dimension=2))
+    none = fit_tfidf(few.limit(1), Tfidf(kind="tfidf", dimension=2))
     assert none.vocabulary.terms == () and none.encode(["x", "y"]).tolist() == [[0.0, 0.0]] * 2
 
 
 def test_an_encoder_makes_the_models_vectors_on_executors(spark: SparkSession) -> None:
-    encoder, texts = encoder_of(Tfidf(dimension=3)), spark.createDataFrame(TEXTS, SCHEMA)
+    encoder, texts = (
+        encoder_of(Tfidf(kind="tfidf", dimension=3)),
+        spark.createDataFrame(TEXTS, SCHEMA),
+    )
     fitted = encoder.fit(texts)
     rows = {row["item_id"]: row for row in encoder.encode(texts, fitted).collect()}
     vectors = TfidfModel.from_bytes(fitted.model).encode(TITLES)

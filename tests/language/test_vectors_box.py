@@ -42,7 +42,9 @@ def bring(tables: Tables, versions: list[tuple[str, datetime, datetime | None, s
 
 
 def night_at(shop: Shop, as_of: datetime, **encoder: Any) -> Night:
-    config = shop.config(language={"encoder": {"dimension": 2, "passes": 1, **encoder}})
+    config = shop.config(
+        language={"encoder": {"kind": "tfidf", "dimension": 2, "passes": 1, **encoder}}
+    )
     progress = Progress(terminal=False)
     return Night(shop.tables.spark, shop.tables, config, as_of, progress, "test", "run")
 

@@ -11,7 +11,8 @@ from pyspark.sql import functions as F
 from ebb.boxes.inputs import versions
 from ebb.context import Night
 from ebb.durations import format_instant
-from ebb.language.encoders import Encoder, Fitted, encoder_of
+from ebb.language.encoder import Encoder, Fitted
+from ebb.language.encoders import encoder_of
 from ebb.language.settings import Language
 from ebb.language.texts import texts_at, texts_before
 from ebb.recommend.features import CONTENT
@@ -40,7 +41,11 @@ def vectors(night: Night, log: RunLog) -> Outcome | None:
             )
             own = f"as_of = timestamp'{format_instant(night.as_of)}'"
             written = night.tables.replace(ITEM_VECTORS, rows, own, stamp).rows_written
-        return StepRun({"vectors": written}, f"{written:,} texts encoded by {encoder.kind}")
+            waiting = texts.count() - written
+        remark = f"{written:,} texts encoded by {settings.encoder.kind}"
+        if waiting:
+            remark += f"; {waiting:,} wait for the next night"
+        return StepRun({"vectors": written, "waiting": waiting}, remark)
 
     inputs = {**versions(night, ITEMS), TEXT_ENCODERS.name: held.version}
     stamp = stamp_for(night, _ENCODE, _SECTIONS, inputs)
@@ -86,7 +91,8 @@ def _held(night: Night, log: RunLog, settings: Language, encoder: Encoder) -> Co
     """The encoder of the night, fitted now where the last one is too old."""
     last = _encoder_at(night, night.as_of)
     since = last.stamp.as_of if last and last.stamp else None
-    if last and since and since < night.as_of < since + encoder.every:
+    every = settings.encoder.every
+    if last and since and since < night.as_of and (every is None or night.as_of < since + every):
         night.progress.say(f"{_FIT} … kept from {since:%Y-%m-%d}")
         return last
 
@@ -95,13 +101,13 @@ def _held(night: Night, log: RunLog, settings: Language, encoder: Encoder) -> Co
             fitted, count = encoder.fit(texts), texts.count()
         parameters = {key: str(v) for key, v in settings.encoder.model_dump(mode="json").items()}
         row = (
-            night.as_of, fitted.version, encoder.kind, parameters, count, fitted.model,
+            night.as_of, fitted.version, settings.encoder.kind, parameters, count, fitted.model,
             dict(stamp.inputs),
         )  # fmt: skip
         made = replace(stamp, facts={**stamp.facts, "version": fitted.version})
         rows = night.spark.createDataFrame([row], TEXT_ENCODERS.schema).coalesce(1)
         night.tables.write_slice(TEXT_ENCODERS, rows, made)
-        return StepRun({"texts": count}, f"{encoder.kind} on {count:,} texts")
+        return StepRun({"texts": count}, f"{settings.encoder.kind}, {count:,} texts")
 
     stamp = stamp_for(night, _FIT, _SECTIONS, versions(night, ITEMS))
     # Vectors hang on it: texts that came late are encoded, and learned from the next time.

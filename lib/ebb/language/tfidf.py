@@ -1,4 +1,4 @@
-"""A fitted TF-IDF and SVD: turns texts into vectors. Pure numpy; never imports Spark.
+"""A fitted TF-IDF and SVD: turns texts into vectors. Numpy alone: no session.
 
 A text's term t weighs x_t = (1 + log n_t) · idf_t, n_t how often it is there (Salton and Buckley
 1988); idf_t = 1 + log((1 + N) / (1 + N_t)), N_t of N texts having it (Spärck Jones 1972). Its
@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ebb.language.encoder import Floats, of_unit_length
 from ebb.language.tokens import tokens
 
 Doubles = npt.NDArray[np.float64]
-Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
 # Bounds what a block of long texts takes: its terms times the dimension.
@@ -117,8 +117,7 @@ class TfidfModel:
 
     def _encode(self, texts: Sequence[str]) -> Floats:
         vectors = self.vocabulary.read(texts).times(self.projection)
-        lengths = np.sqrt((vectors**2).sum(axis=1, keepdims=True))
-        return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+        return of_unit_length(vectors)
 
     def to_bytes(self) -> bytes:
         """As an Arrow file; equal models give equal bytes."""
