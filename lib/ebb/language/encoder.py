@@ -59,7 +59,7 @@ def version_of(settings: SentenceTransformers | Endpoint, *fields: str) -> str:
     return hashlib.sha256(named.encode()).hexdigest()[:16]
 
 
-def with_vectors(batch: pa.RecordBatch, vectors: Floats) -> pa.RecordBatch:
+def vector_batch(batch: pa.RecordBatch, vectors: Floats) -> pa.RecordBatch:
     """The first rows of a batch of texts with their vectors, as many as there are."""
     starts = np.arange(len(vectors) + 1, dtype=np.int32) * vectors.shape[1]
     lists = pa.ListArray.from_arrays(pa.array(starts), pa.array(vectors.ravel()))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from ebb.language.encoder import VECTORS, Encoder, Fitted, with_vectors
+from ebb.language.encoder import VECTORS, Encoder, Fitted, vector_batch
 from ebb.language.endpoint import EndpointEncoder
 from ebb.language.sentences import SentenceEncoder
 from ebb.language.settings import AnyEncoder, SentenceTransformers, Tfidf
@@ -49,7 +49,7 @@ class TfidfEncoder:
 
 def _encoded(name: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        yield with_vectors(batch, _model(name).encode(batch.column("text").to_pylist()))
+        yield vector_batch(batch, _model(name).encode(batch.column("text").to_pylist()))
 
 
 @lru_cache(maxsize=1)

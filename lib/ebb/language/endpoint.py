@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from ebb.language.encoder import VECTORS, Fitted, Floats, of_unit_length, version_of, with_vectors
+from ebb.language.encoder import VECTORS, Fitted, Floats, of_unit_length, vector_batch, version_of
 from ebb.language.settings import Endpoint
 
 _FOR_A_WHILE = frozenset({408, 429})
@@ -129,7 +129,7 @@ def encoded(client: Client, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Re
             except UnreachableError as error:
                 print(f"vectors: {error}; the rest waits for the next night", file=sys.stderr)
                 return
-            yield with_vectors(part, vectors)
+            yield vector_batch(part, vectors)
 
 
 def _vectors(answer: bytes, count: int) -> Floats:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from ebb.errors import RunError
-from ebb.language.encoder import VECTORS, Fitted, of_unit_length, version_of, with_vectors
+from ebb.language.encoder import VECTORS, Fitted, of_unit_length, vector_batch, version_of
 from ebb.language.settings import SentenceTransformers
 
 _MISSING = (
@@ -64,7 +64,7 @@ def encoded(
                 batch_size=settings.batch,
                 show_progress_bar=False,
             )
-            yield with_vectors(batch, of_unit_length(vectors))
+            yield vector_batch(batch, of_unit_length(vectors))
 
 
 @lru_cache(maxsize=1)

@@ -64,7 +64,9 @@ def _dot(name: str, ahead: Interval) -> Dot:
 def half_lives(latest: JudgedNight) -> list[Block]:
     """The decay curves tried, those that serve best alone standing out; of the latest night."""
     lives = latest.columns.half_lives
-    models = [name for name in ("neighbours", "ease", "affinity") if _tried(latest, name)]
+    models = [
+        name for name in ("neighbours", "ease", "content", "affinity") if _tried(latest, name)
+    ]
     groups: list[tuple[str, tuple[HalfLife, ...], Sequence[str]]] = [
         ("What everybody takes", lives.popularity, ["popularity"]),
         ("What the user did with the very item", lives.history, ["history"]),
