@@ -31,7 +31,13 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 # Settings that decide whether or how fast something runs, not what comes of it.
-_WITHOUT_EFFECT: dict[str, Any] = {"events": {"max_bad_share"}, "recommend": {"memory_mb"}}
+_WITHOUT_EFFECT: dict[str, Any] = {
+    "events": {"max_bad_share"},
+    "recommend": {"memory_mb"},
+    "language": {
+        "encoder": {"key_from", "batch", "timeout", "tries", "pause", "requests_a_minute"}
+    },
+}
 
 
 class Section(BaseModel):
