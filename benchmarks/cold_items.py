@@ -1,6 +1,7 @@
 """What texts are worth to items without history: content against category affinity, three sets.
 
     .venv/bin/python benchmarks/cold_items.py [--sets movielens_latest_head ...] [--root FOLDER]
+        [--set KEY=VALUE ...]
 
 Needs $EBB_DATA. At each as_of, people who had something before it are judged by those items that
 they took in the label window after it and that nobody had touched before as_of. Items that nobody
@@ -92,15 +93,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--root", help="where tables are or are made; a temporary folder else")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ebb-cold-") as folder:
-        found = {name: judged(name, options.root or folder) for name in options.sets}
+        found = {name: judged(name, options.root or folder, options.set) for name in options.sets}
     print(json.dumps(found), flush=True)
 
 
-def judged(name: str, root: str) -> dict[str, object]:
+def judged(name: str, root: str, sets: list[str]) -> dict[str, object]:
     """Figures of one set; prints them."""
-    night = night_of(name, root)
+    night = night_of(name, root, sets)
     if not night.tables.exists(EVENTS):
         ingest(night)
     started = time.monotonic()
@@ -134,9 +136,9 @@ def compared(title: str, rows: pd.DataFrame, kind: str) -> list[float]:
     return [round(figure, 6) for figure in figures]
 
 
-def night_of(name: str, root: str) -> Night:
+def night_of(name: str, root: str, sets: list[str]) -> Night:
     os.environ["EBB_ROOT"] = root
-    config = load_config(f"conf/{name}.yaml", sets=["language={}"])
+    config = load_config(f"conf/{name}.yaml", sets=["language={}", *sets])
     spark = start_session("benchmark of cold items", config.spark)
     tables = Tables(spark, config.root)
     last = SETS[name].first + SETS[name].count * SETS[name].horizon

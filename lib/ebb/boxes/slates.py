@@ -11,7 +11,7 @@ from ebb.boxes.arms import Dealt, slates_by_arm
 from ebb.boxes.choose import SECTIONS, Decision
 from ebb.boxes.inputs import counted_events, made_by, versions
 from ebb.boxes.ranker import shipped_ranker
-from ebb.boxes.vectors import with_vectors
+from ebb.boxes.vectors import version_made, with_vectors
 from ebb.context import Night
 from ebb.recommend.eligible import eligible_items, items_at, users_to_score
 from ebb.recommend.hot_list import default_slate, hot_list
@@ -40,6 +40,7 @@ def recommend(night: Night, log: RunLog, decision: Decision) -> Outcome:
     tables, settings = night.tables, night.config.recommend
     inputs = versions(night, EVENTS, ITEMS, USERS)
     inputs |= {"models": made_by(night, MODELS, "train").version, "choices": decision.version}
+    inputs |= version_made(night)
 
     def work(stamp: Stamp) -> StepRun:
         with stored(counted_events(night)) as events:

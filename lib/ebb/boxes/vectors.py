@@ -52,6 +52,12 @@ def vectors(night: Night, log: RunLog) -> Outcome | None:
     return run_step(night, log, ITEM_VECTORS, stamp, work)
 
 
+def version_made(night: Night) -> dict[str, int]:
+    """The version of `item_vectors` that the night made, by the table's name; none without."""
+    made = night.tables.commit_of(ITEM_VECTORS, _ENCODE, night.as_of)
+    return {} if made is None else {ITEM_VECTORS.name: made.version}
+
+
 def with_vectors(night: Night, item_factors: DataFrame, as_of: datetime) -> DataFrame:
     """Factors of items, and the vectors of the texts that items had at an instant.
 
@@ -118,16 +124,14 @@ def _encoder_at(night: Night, as_of: datetime) -> Commit | None:
     """The latest encoder fitted up to an instant under the same configuration, else the earliest
     after it."""
     wanted = night.config.fingerprint(*_SECTIONS)
-    fitted = {
-        commit.stamp.as_of: commit
-        for commit in reversed(night.tables.history(TEXT_ENCODERS))
-        if commit.stamp and commit.stamp.as_of
-        if commit.stamp.step == _FIT and commit.stamp.config == wanted
-    }
-    before = [known for known in fitted if known <= as_of]
-    if before:
-        return fitted[max(before)]
-    return fitted[min(fitted)] if fitted else None
+    last: dict[datetime, Commit] = {}  # of each as_of: what it wrote before is gone
+    for commit in night.tables.newest_first(TEXT_ENCODERS):
+        if commit.stamp and commit.stamp.as_of and commit.stamp.step == _FIT:
+            last.setdefault(commit.stamp.as_of, commit)
+    fitted = [at for at, commit in last.items() if commit.stamp and commit.stamp.config == wanted]
+    before = [at for at in fitted if at <= as_of]
+    chosen = max(before, default=min(fitted, default=None))
+    return None if chosen is None else last[chosen]
 
 
 def _fitted(night: Night, held: Commit) -> Fitted:
