@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
+from ebb.language import tfidf_fit
 from ebb.language.encoders import encoder_of
 from ebb.language.settings import Tfidf
 from ebb.language.tfidf import TfidfModel, Vocabulary
@@ -19,6 +20,7 @@ TITLES = [
     "unheard", "",
 ]  # fmt: skip
 TEXTS = [(f"i{n:02}", f"h{n:02}", title) for n, title in enumerate(TITLES)]
+FOUR = Tfidf(kind="tfidf", dimension=4, passes=1)
 SCHEMA = "item_id string, text_hash string, text string"
 
 
@@ -52,7 +54,7 @@ def oracle(titles: list[str], dimension: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def model(spark: SparkSession) -> TfidfModel:
-    return fit_tfidf(spark.createDataFrame(TEXTS, SCHEMA), Tfidf(kind="tfidf", dimension=4))
+    return fit_tfidf(spark.createDataFrame(TEXTS, SCHEMA), FOUR)
 
 
 def test_cosines_are_those_of_numpys_own_svd(model: TfidfModel) -> None:
@@ -74,7 +76,7 @@ def test_the_model_is_the_same_to_the_last_bit_however_the_texts_lie(
     spark: SparkSession, model: TfidfModel
 ) -> None:
     spread = spark.createDataFrame(TEXTS[::-1], SCHEMA).repartition(5)
-    assert fit_tfidf(spread, Tfidf(kind="tfidf", dimension=4)).to_bytes() == model.to_bytes()
+    assert fit_tfidf(spread, FOUR).to_bytes() == model.to_bytes()
     again = TfidfModel.from_bytes(model.to_bytes())
     assert again.to_bytes() == model.to_bytes()
     alone = np.concatenate([again.encode([title]) for title in TITLES])
@@ -85,16 +87,16 @@ def test_a_vocabulary_keeps_the_terms_that_most_texts_have_and_few_texts_fill_up
     spark: SparkSession,
 ) -> None:
     few = spark.createDataFrame([("a", "h", "x y z"), ("b", "h", "y x")], SCHEMA)
-    found = fit_tfidf(few, Tfidf(kind="tfidf", dimension=6, terms=1))
+    found = fit_tfidf(few, Tfidf(kind="tfidf", dimension=6, terms=1, passes=1))
     assert found.vocabulary.terms == ("x",)
     assert found.encode(["x"]).tolist() == [[1.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
-    none = fit_tfidf(few.limit(1), Tfidf(kind="tfidf", dimension=2))
+    none = fit_tfidf(few.limit(1), Tfidf(kind="tfidf", dimension=2, passes=1))
     assert none.vocabulary.terms == () and none.encode(["x", "y"]).tolist() == [[0.0, 0.0]] * 2
 
 
 def test_an_encoder_makes_the_models_vectors_on_executors(spark: SparkSession) -> None:
     encoder, texts = (
-        encoder_of(Tfidf(kind="tfidf", dimension=3)),
+        encoder_of(FOUR),
         spark.createDataFrame(TEXTS, SCHEMA),
     )
     fitted = encoder.fit(texts)
@@ -103,6 +105,18 @@ def test_an_encoder_makes_the_models_vectors_on_executors(spark: SparkSession) -
     for (item, text_hash, _), vector in zip(TEXTS, vectors, strict=True):
         assert rows[item]["text_hash"] == text_hash
         assert rows[item]["vector"] == vector.tolist()
+
+
+def test_passes_find_the_first_singular_vectors_among_many_terms(monkeypatch) -> None:
+    draw = np.random.default_rng(3)
+    matrix = draw.normal(size=(300, 60)) * 0.8 ** np.arange(60)
+    monkeypatch.setattr(tfidf_fit, "_through", lambda rows, basis: matrix.T @ (matrix @ basis))
+    settings = Tfidf(kind="tfidf", dimension=4)
+    found = tfidf_fit._projection(None, 60, settings).astype(float)  # type: ignore[arg-type]
+    _, sizes, right = np.linalg.svd(matrix, full_matrices=False)
+    expected = right[:4].T / sizes[:4]
+    expected *= np.sign(expected[np.abs(expected).argmax(axis=0), np.arange(4)])
+    assert found == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_terms_weight_grows_with_the_logarithm_of_its_count() -> None:

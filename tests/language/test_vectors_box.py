@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
+from ebb.boxes import vectors as box
 from ebb.boxes.vectors import vectors, with_vectors
 from ebb.context import Night
+from ebb.language.encoder import Fitted
 from ebb.progress import Progress
 from ebb.schema import ITEM_FACTORS, ITEM_VECTORS, ITEMS, TEXT_ENCODERS
 from ebb.steps import RunLog
@@ -22,8 +27,22 @@ LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
 TITLES = {"a": "red mug", "b": "red tea mug", "c": "jazz night", "d": "late jazz night"}
 
 
+class Letters:
+    """An encoder that learns how long all texts are, and counts and sums up a text's letters."""
+
+    def fit(self, texts: DataFrame) -> Fitted:
+        row = texts.agg(F.sum(F.length("text")).alias("letters")).first()
+        return Fitted(f"v{row['letters'] if row else 0}", b"learned")
+
+    def encode(self, texts: DataFrame, fitted: Fitted) -> DataFrame:
+        said = (F.length("text"), F.crc32("text") % 1000)
+        vector = F.array(*(part.cast("float") for part in said)).alias("vector")
+        return texts.select("item_id", "text_hash", vector)
+
+
 @pytest.fixture
-def shop(tables: Tables, tmp_path: Any) -> Shop:
+def shop(tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.setattr(box, "encoder_of", lambda settings: Letters())
     made = Shop(tables, tmp_path / "landing")
     bring(tables, [(item, LONG_AGO, None, title) for item, title in TITLES.items()])
     return made
@@ -42,9 +61,7 @@ def bring(tables: Tables, versions: list[tuple[str, datetime, datetime | None, s
 
 
 def night_at(shop: Shop, as_of: datetime, **encoder: Any) -> Night:
-    config = shop.config(
-        language={"encoder": {"kind": "tfidf", "dimension": 2, "passes": 1, **encoder}}
-    )
+    config = shop.config(language={"encoder": {"kind": "tfidf", **encoder}})
     progress = Progress(terminal=False)
     return Night(shop.tables.spark, shop.tables, config, as_of, progress, "test", "run")
 
