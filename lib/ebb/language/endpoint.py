@@ -76,7 +76,7 @@ class Client:
         ValueError
             When the endpoint refused, or its answer isn't one of so many vectors.
         """
-        body = {"model": self.settings.model, "input": texts}
+        body: dict[str, Any] = {"model": self.settings.model, "input": texts}
         if self.settings.dimension is not None:
             body["dimensions"] = self.settings.dimension
         return _vectors(self._answer(json.dumps(body).encode()), len(texts))
