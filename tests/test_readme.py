@@ -232,7 +232,7 @@ def example_root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) 
         return (source, None, None, None, None, None, 0.9, "Said.")
 
     slates = [
-        (_AS_OF, "u000042", rank, item, 0.9, source, [reason(source)], 1.0, "v", None)
+        (_AS_OF, "u000042", rank, item, 0.9, source, [reason(source)], 1.0, None, None, "v", None)
         for rank, item, source in [(1, "i1", "history"), (2, "i2", "popularity")]
     ]
     default = [(_AS_OF, "default", 1, "i9", 5.0, 4)]

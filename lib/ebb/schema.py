@@ -533,6 +533,8 @@ RECOMMENDATIONS = Table(
             _DOUBLE,
             "probability of this item at this place, given those above; 1 where nothing was drawn",
         ),
+        ("pool", _INT, "items that the place was drawn from; empty where nothing was", "null"),
+        ("pool_rank", _INT, "the item's rank among them by score, 1 the best; empty too", "null"),
         ("model_version", _STRING, "version of the models used"),
         ("arm", _STRING, "of the experiment; empty without one", "null"),
     ),
@@ -564,17 +566,21 @@ EVALUATIONS = Table(
         (
             "of",
             _STRING,
-            "published: recommendations; experiment: its arms; study: by the job evaluate",
+            "published: recommendations; experiment: its arms; trials: the places that tried "
+            "things out; study: by the job evaluate",
         ),
         (
             "model",
             _STRING,
-            "ebb, or popularity beside it; an experiment's arm; of a study auto and each strategy",
+            "ebb, or popularity beside it; an experiment's arm; of trials a policy: logged, best "
+            "or uniform; of a study auto and each strategy",
         ),
         ("metric", _STRING, "e.g. ndcg@10, see docs/evaluation.md"),
         ("slice", _STRING, "which users: all, or of a study activity: few, category: jazz, ..."),
         ("value", _DOUBLE, "mean over users; coverage: share of eligible items"),
-        ("users", _LONG, "users with at least one label and a figure"),
+        ("low", _DOUBLE, "of trials: its 95 % interval, by a bootstrap over users", "null"),
+        ("high", _DOUBLE, "the same", "null"),
+        ("users", _LONG, "users with at least one label and a figure; of trials: all shown one"),
         (
             "ahead",
             _DOUBLE,

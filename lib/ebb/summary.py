@@ -11,7 +11,7 @@ from ebb.durations import format_instant, format_seconds
 from ebb.events.ingest import Intake
 from ebb.schema import EVALUATIONS, INTEREST_STATE, INTERESTS_NOW, RECOMMENDATIONS
 from ebb.tables import Tables
-from ebb.watch.summary import compared, watched
+from ebb.watch.summary import compared, tried, watched
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class NightSummary:
             ("slates", _slates(night)),
             ("judged", _judged(night)),
             *compared(night),
+            *tried(night),
             *watched(night),
             ("seconds", steps),
             ("tables", night.tables.root),

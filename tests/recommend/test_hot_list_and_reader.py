@@ -73,7 +73,7 @@ def test_the_reader_gives_the_default_slate_to_whoever_has_none(spark, tables):
     tables.write_slice(HOT_LIST, with_as_of, stamp)
     reason = ("popularity", None, None, None, None, None, 1.0, "Popular now with everyone.")
     slates = [
-        (AS_OF, user, 1, "b", 1.0, "popularity", [reason], 1.0, "v1", None)
+        (AS_OF, user, 1, "b", 1.0, "popularity", [reason], 1.0, None, None, "v1", None)
         for user in ("ann", "bob")
     ]
     tables.write_slice(

@@ -56,10 +56,11 @@ def chosen(tables: Tables, config: Config, as_of: datetime = CHOSEN) -> None:
 def judged(tables: Tables, values: list[float], plain: list[float]) -> None:
     """As if so many nights before had been judged, the last one the day before."""
     rows = [
-        (NIGHT - back * DAY, "published", model, "ndcg@3", "all", value, 9, None, None, None, NIGHT)
+        (NIGHT - back * DAY, "published", model, "ndcg@3", "all", value, None, None, 9, None, None,
+         None, NIGHT)
         for model, figures in (("ebb", values), ("popularity", plain))
         for back, value in enumerate(reversed(figures), start=1)
-    ]
+    ]  # fmt: skip
     frame = tables.spark.createDataFrame(rows, EVALUATIONS.schema)
     tables.append(EVALUATIONS, frame.coalesce(1), Stamp("evaluate", None, "c"))
 

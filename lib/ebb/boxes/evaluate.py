@@ -13,6 +13,7 @@ from ebb.boxes.inputs import counted_events, versions
 from ebb.context import Night
 from ebb.durations import format_instant
 from ebb.evaluate.slates import evaluate_slates, labels_after
+from ebb.evaluate.trials import WORTH, trial_places, worth_of_trials
 from ebb.interests.counted import counted
 from ebb.recommend.eligible import items_at, users_to_score
 from ebb.recommend.features import Columns
@@ -39,13 +40,14 @@ def evaluate(night: Night, log: RunLog) -> Outcome | None:
 
 @dataclass(frozen=True)
 class _EarlierSlates:
-    """Slates of a night before: their as_of, the version of their commit, whether they repeat, and
-    how users were dealt out to the arms of an experiment."""
+    """Slates of a night before: their as_of, the version of their commit, whether they repeat, how
+    users were dealt out to the arms of an experiment, and whether places tried things out."""
 
     as_of: datetime
     version: int
     repeat: bool
     dealt: Dealt | None
+    explores: bool
 
 
 def _slates_before(night: Night) -> _EarlierSlates | None:
@@ -62,6 +64,7 @@ def _slates_before(night: Night) -> _EarlierSlates | None:
                 commit.version,
                 bool(stamp.facts.get("repeat")),
                 Dealt.from_facts(stamp.facts.get("experiment")),
+                bool(stamp.facts.get("explores")),
             )
     return best
 
@@ -86,7 +89,6 @@ def _evaluate_slates(
         labels = labels_after(then, before.as_of, end, had)
         slates = tables.read_slice(RECOMMENDATIONS, before.as_of)
         models = {"ebb": slates}
-        as_of = F.lit(before.as_of).alias("as_of")
         with stored(labels.join(users, on="user_id", how="left_semi")) as judged_by:
             asked = judged_by.select("user_id").distinct()
             models["popularity"] = _popularity_slates(
@@ -94,10 +96,13 @@ def _evaluate_slates(
             )
             if judged.dealt is not None:
                 arms = judge_arms(slates, judged_by, judged.dealt, config.recommend.n)
-                of_arms = arms.select(as_of, "*", F.lit(end).alias("label_until"))
-                write_evaluations(tables, of_arms, "experiment", replace(stamp, step="arms"))
-            rows = _evaluation_rows(models, judged_by, config.recommend.n, eligible, end)
-            commit = write_evaluations(tables, rows.select(as_of, "*"), "published", stamp)
+                write_evaluations(tables, arms, "experiment", replace(stamp, step="arms"), end)
+            if judged.explores:
+                worth = worth_of_trials(trial_places(slates, judged_by))
+                rows = before.spark.createDataFrame(worth, WORTH).coalesce(1)
+                write_evaluations(tables, rows, "trials", replace(stamp, step="trials"), end)
+            rows = _evaluation_rows(models, judged_by, config.recommend.n, eligible)
+            commit = write_evaluations(tables, rows, "published", stamp, end)
         return StepRun({"evaluations": commit.rows_written}, f"slates of {stamp.as_of:%Y-%m-%d}")
 
     inputs = {"recommendations": judged.version, **versions(replace(before, as_of=end), EVENTS)}
@@ -115,11 +120,21 @@ def _popularity_slates(
     return make_slates(prepared, events, users, Ranking({"popularity_flat": 1.0}), "none")
 
 
-def write_evaluations(tables: Tables, rows: DataFrame, of: str, stamp: Stamp) -> Commit:
-    """Replace the rows of one as_of and kind; columns that rows lack are empty."""
+def write_evaluations(
+    tables: Tables, rows: DataFrame, of: str, stamp: Stamp, until: datetime
+) -> Commit:
+    """Replace the rows of one as_of and kind; columns that rows lack are empty.
+
+    Parameters
+    ----------
+    rows : without as_of; without a slice they are of all users. until : end of the label window.
+    """
     if stamp.as_of is None:
         raise ValueError("evaluations are kept by as_of: the stamp needs one")
-    given = rows.withColumn("of", F.lit(of))
+    same = {"as_of": F.lit(stamp.as_of), "of": F.lit(of), "label_until": F.lit(until)}
+    if "slice" not in rows.columns:
+        same["slice"] = F.lit("all")
+    given = rows.withColumns(same)
     missing = [f for f in EVALUATIONS.schema if f.name not in given.columns]
     whole = given.withColumns({f.name: F.lit(None).cast(f.dataType) for f in missing})
     condition = f"as_of = timestamp'{format_instant(stamp.as_of)}' AND of = '{of}'"
@@ -127,11 +142,10 @@ def write_evaluations(tables: Tables, rows: DataFrame, of: str, stamp: Stamp) ->
 
 
 def _evaluation_rows(
-    models: dict[str, DataFrame], labels: DataFrame, n: int, eligible: int, until: datetime
+    models: dict[str, DataFrame], labels: DataFrame, n: int, eligible: int
 ) -> DataFrame:
     scored = [
         evaluate_slates(slates, labels, n, eligible).withColumn("model", F.lit(name))
         for name, slates in models.items()
     ]
-    both = scored[0].unionByName(scored[1])
-    return both.withColumns({"slice": F.lit("all"), "label_until": F.lit(until)})
+    return scored[0].unionByName(scored[1])

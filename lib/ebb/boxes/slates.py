@@ -66,6 +66,7 @@ def recommend(night: Night, log: RunLog, decision: Decision) -> Outcome:
             "weights": dict(decision.weights),
             "ranker": decision.ranker,
             "experiment": dealt.to_facts() if dealt else None,
+            "explores": settings.explores,
         }
         commit = tables.write_slice(RECOMMENDATIONS, slates, replace(stamp, facts=facts))
         remark = f"{commit.rows_written:,} rows by {decision.strategy}"

@@ -46,8 +46,8 @@ ViewKey = tuple[Split, Columns, int]
 Views = dict[ViewKey, View]
 AUTO, PLAIN = "auto", "popularity_flat"
 _ROWS = (
-    "model string, metric string, slice string, value double, users long, as_of timestamp, "
-    "label_until timestamp, ahead double, ahead_low double, ahead_high double"
+    "model string, metric string, slice string, value double, users long, ahead double, "
+    "ahead_low double, ahead_high double"
 )
 _SLATES = "model string, user_id string, rank int, item_id string"
 # Before the first as_of judged there must be so many horizons of past.
@@ -111,8 +111,6 @@ def write_study(night: Night, found: Study) -> None:
     """Put a study into `evaluations`, a commit a night judged."""
     for judged in found.nights:
         rows = judged.metrics.assign(
-            as_of=judged.window.as_of,
-            label_until=judged.window.until,
             **dict.fromkeys(("ahead", "ahead_low", "ahead_high"), np.nan),
         )
         users = judged.users.assign(as_of=judged.window.as_of)
@@ -126,7 +124,7 @@ def write_study(night: Night, found: Study) -> None:
         made = Stamp(
             "study", judged.window.as_of, stamp.config, facts={"test_set": judged.test_set}
         )
-        write_evaluations(night.tables, frame.coalesce(1), "study", made)
+        write_evaluations(night.tables, frame.coalesce(1), "study", made, judged.window.until)
 
 
 def judged_windows(night: Night) -> list[Split]:

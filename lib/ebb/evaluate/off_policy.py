@@ -18,6 +18,9 @@ from numpy.typing import ArrayLike
 
 from ebb.evaluate.significance import DRAWS, Interval, bootstrap_mean, bootstrap_ratio
 
+# With less than so many rows' worth (`Value.effective`) an estimate says little.
+ENOUGH = 100.0
+
 
 @dataclass(frozen=True)
 class Value:

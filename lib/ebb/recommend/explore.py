@@ -3,7 +3,8 @@
 Each place draws from the pool's items that are left. The number behind a draw is a hash of as_of,
 user, place and seed: a rerun draws the same, whatever the partitions, and nobody can foretell one
 user's from another's. The probability of what was drawn, given the places above it, is exact and
-goes into `recommendations.propensity`: other policies can be judged by it (`evaluate.off_policy`).
+goes into `recommendations.propensity`, beside how many items it was drawn from and its rank among
+them: other policies can be judged by these (`evaluate.trials`).
 """
 
 from __future__ import annotations
@@ -28,10 +29,20 @@ _LEAST_CHANCE = 1e-9
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a place shows: a row of the pool, and the probability that it would."""
+    """What a place shows, and how that came about.
+
+    Attributes
+    ----------
+    row : of the pool, as it was before anything was drawn.
+    propensity : the probability that it would be shown, given the places above.
+    pool, pool_rank : items that were left to draw from, and this one's rank among them, by score:
+        with which probability other policies would have shown it.
+    """
 
     row: int
     propensity: float
+    pool: int
+    pool_rank: int
 
 
 def nominated(
@@ -58,7 +69,7 @@ def draw(chances: Doubles, user_id: str, as_of: int, settings: Explore) -> list[
         ends = np.cumsum(probabilities)
         number = uniform(settings.seed, as_of, user_id, place) * ends[-1]
         at = min(int(np.searchsorted(ends, number, side="right")), len(left) - 1)
-        found.append(Drawn(int(left[at]), float(probabilities[at])))
+        found.append(Drawn(int(left[at]), float(probabilities[at]), len(left), at + 1))
         left = np.delete(left, at)
     return found
 
@@ -87,9 +98,9 @@ def uniform(seed: int, as_of: int, user_id: str, place: int) -> float:
 
 @dataclass(frozen=True)
 class Trial:
-    """Why an item that was drawn is in a slate, and with which probability."""
+    """How an item that was drawn came into a slate, and why it could."""
 
-    propensity: float
+    drawn: Drawn
     reason: Reason
 
 
@@ -119,7 +130,7 @@ def with_trials(
     pool = np.flatnonzero(is_open)
     pool = pool[np.lexsort((pool, -chances[pool]))]
     trials = {
-        int(pool[drawn.row]): Trial(drawn.propensity, _reason(bool(is_new[pool[drawn.row]])))
+        int(pool[drawn.row]): Trial(drawn, _reason(bool(is_new[pool[drawn.row]])))
         for drawn in draw(chances[pool], one.past.user_id, plan.as_of, settings)
     }
     rows = np.array(list(trials), dtype=np.int64)

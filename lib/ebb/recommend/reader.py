@@ -50,6 +50,8 @@ def recommendations_for(
         F.lit("popularity").alias("source"),
         F.array(_reason()).cast(T.ArrayType(REASON)).alias("reasons"),
         F.lit(1.0).alias("propensity"),
+        F.lit(None).cast("int").alias("pool"),
+        F.lit(None).cast("int").alias("pool_rank"),
         F.lit(None).cast("string").alias("model_version"),
         F.lit(None).cast("string").alias("arm"),
     )

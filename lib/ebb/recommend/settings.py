@@ -279,3 +279,9 @@ class Recommend(_Section):
                 f"weights pins the blend, but strategy is {self.strategy}; leave one of them out"
             )
         return self
+
+    @property
+    def explores(self) -> bool:
+        """Whether anybody's slate has places that try things out."""
+        arms = self.experiment.arms.values() if self.experiment else ()
+        return any(one.explore is not None for one in (self, *arms))

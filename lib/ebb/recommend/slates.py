@@ -20,7 +20,7 @@ from pyspark.sql import types as T
 from ebb.ranker.features import matrix_of
 from ebb.ranker.trees import shipped_trees
 from ebb.recommend.catalogue import Catalogue, Doubles, Integers
-from ebb.recommend.explore import with_trials
+from ebb.recommend.explore import Drawn, with_trials
 from ebb.recommend.gather import shipped_catalogue
 from ebb.recommend.half_lives import HalfLives
 from ebb.recommend.pasts import Past, past_rows, read_blocks
@@ -41,6 +41,8 @@ _SCHEMA = T.StructType(
         T.StructField("source", T.StringType(), nullable=False),
         T.StructField("reasons", T.ArrayType(REASON), nullable=False),
         T.StructField("propensity", T.DoubleType(), nullable=False),
+        T.StructField("pool", T.IntegerType()),
+        T.StructField("pool_rank", T.IntegerType()),
     ]
 )
 _ARROW_REASON = pa.struct(
@@ -64,6 +66,8 @@ _ARROW = pa.schema(
         ("source", pa.string()),
         ("reasons", pa.list_(_ARROW_REASON)),
         ("propensity", pa.float64()),
+        ("pool", pa.int32()),
+        ("pool_rank", pa.int32()),
     ]
 )
 
@@ -135,13 +139,13 @@ def stranger(half_lives: HalfLives) -> Past:
 
 @dataclass(frozen=True)
 class Entry:
-    """One item of a slate: its place in the catalogue, its score, why it is there, and with which
-    probability."""
+    """One item of a slate: its place in the catalogue, its score, why it is there, and how it was
+    drawn, where it was."""
 
     item: int
     score: float
     reasons: list[Reason]
-    propensity: float
+    drawn: Drawn | None
 
 
 def slate_of(catalogue: Catalogue, plan: Plan, ranking: Ranking, one: Candidates) -> list[Entry]:
@@ -166,9 +170,8 @@ def slate_of(catalogue: Catalogue, plan: Plan, ranking: Ranking, one: Candidates
     entries = []
     for row, because in zip(chosen.tolist(), reasons, strict=True):
         trial = trials.get(row)
-        propensity = 1.0 if trial is None else trial.propensity
-        said = because if trial is None else [trial.reason]
-        entries.append(Entry(int(one.items[row]), float(chances[row]), said, propensity))
+        drawn, said = (None, because) if trial is None else (trial.drawn, [trial.reason])
+        entries.append(Entry(int(one.items[row]), float(chances[row]), said, drawn))
     return entries
 
 
@@ -210,6 +213,7 @@ class _Rows:
 
     def batch(self, catalogue: Catalogue) -> pa.RecordBatch:
         said = [reason for entry in self._entries for reason in entry.reasons]
+        drawn = [entry.drawn for entry in self._entries]
         offsets = np.concatenate(([0], np.cumsum([len(e.reasons) for e in self._entries])))
         reasons = pa.StructArray.from_arrays(
             [
@@ -232,7 +236,9 @@ class _Rows:
                 pa.array([entry.score for entry in self._entries], pa.float64()),
                 pa.array([entry.reasons[0].source for entry in self._entries], pa.string()),
                 pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), reasons),
-                pa.array([entry.propensity for entry in self._entries], pa.float64()),
+                pa.array([one.propensity if one else 1.0 for one in drawn], pa.float64()),
+                pa.array([one.pool if one else None for one in drawn], pa.int32()),
+                pa.array([one.pool_rank if one else None for one in drawn], pa.int32()),
             ],
             schema=_ARROW,
         )
