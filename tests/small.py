@@ -21,6 +21,7 @@ TYPES: dict[str, Any] = {
     "return": {"effect": "cancel", "cancels": ["buy"]},
     "dislike": {"weight": -1, "effect": "negative"},
 }
+TYPES_SHOWN = {**TYPES, "impression": {"effect": "shown"}}
 WEIGHTS = {
     "history_8d": 1.0, "neighbours_flat_3d": 0.5, "affinity_category_3d": 0.2,
     "popularity_7d": 0.5,
@@ -68,13 +69,13 @@ class Shop:
         path = self.folder / "items.jsonl"
         path.write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
 
-    def config(self, **sections: Any) -> Config:
+    def config(self, types: Mapping[str, Any] = TYPES, **sections: Any) -> Config:
         """The shop's configuration; sections given here are merged over it, one level deep."""
         mapped = {"value": "value", "text": "text", "event_id": None}
         source = {"path": str(self.folder / "events"), "format": "jsonl", "columns": mapped}
         document: dict[str, Any] = {
             "root": self.tables.root,
-            "events": {"sources": [source], "types": TYPES, "max_bad_share": 1.0},
+            "events": {"sources": [source], "types": types, "max_bad_share": 1.0},
             "train": {"models": ["neighbours"], "als": {"rank": 4, "iterations": 2}},
             # Pinned: to choose by label windows takes a night's models for each of them.
             "recommend": {"n": 3, "weights": WEIGHTS},

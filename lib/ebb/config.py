@@ -131,14 +131,15 @@ class EventType(Section):
     value : transform of the value column; None ignores the value (v = 1).
     itemless : an event without an item (a search).
     effect : `add` counts; `cancel` takes the quantity back from the latest earlier events of
-        the same user and item (and order, where mapped); `negative` counts against.
+        the same user and item (and order, where mapped); `negative` counts against; `shown` says
+        that the user was shown the item, which is no interest and has no weight.
     cancels : the types that a cancelling one takes back; None means every type that adds.
     """
 
     weight: Finite = 1.0
     value: ValueTransform | None = None
     itemless: bool = False
-    effect: Literal["add", "cancel", "negative"] = "add"
+    effect: Literal["add", "cancel", "negative", "shown"] = "add"
     cancels: tuple[str, ...] | None = None
 
     @model_validator(mode="after")
@@ -149,6 +150,17 @@ class EventType(Section):
             raise ValueError("a weight below 0 needs effect: negative")
         if self.effect != "cancel" and self.cancels is not None:
             raise ValueError("cancels belongs to a type with effect: cancel only")
+        return self
+
+    @model_validator(mode="after")
+    def _shown_is_no_interest(self) -> Self:
+        if self.effect == "shown":
+            if self.weight and "weight" in self.model_fields_set:
+                raise ValueError(
+                    f"effect shown has no weight, given {self.weight:g}; leave weight out"
+                )
+            if self.itemless:
+                raise ValueError("effect shown needs an item: leave itemless out")
         return self
 
 
@@ -180,6 +192,11 @@ class Events(Section):
 
     def _names(self, effect: str) -> list[str]:
         return sorted(name for name, kind in self.types.items() if kind.effect == effect)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The types that say what was shown to whom."""
+        return tuple(self._names("shown"))
 
     def cancelled_by(self) -> dict[str, str]:
         """Each event type that can be taken back, to the type that takes it back."""
@@ -394,6 +411,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _thompson_has_impressions(self) -> Self:
+        if not self.events.shown and "thompson" in (e.method for e in self.recommend.explorations):
+            raise ValueError(
+                "recommend.explore.method is thompson, which learns from what was shown; declare "
+                "an event type with effect: shown under events.types, or write method: epsilon"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _measures_exist(self) -> Self:
         types = self.events.types
         for measure in self.interests.measures:
@@ -402,6 +428,11 @@ class Config(Section):
                     raise ValueError(
                         f"interests.measures {measure.name} counts event type {name}, "
                         f"expected of {', '.join(sorted(types))}"
+                    )
+                if name in self.events.shown:
+                    raise ValueError(
+                        f"interests.measures {measure.name} counts event type {name}, which has "
+                        "effect: shown; what was shown is no interest"
                     )
             for facet in measure.facets or ():
                 if facet not in self.facets:

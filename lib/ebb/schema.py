@@ -298,6 +298,7 @@ TRAINING_SETS = Table(
         _ITEM,
         ("group_id", _LONG, "names the user's candidates of the window, ranked with each other"),
         ("is_label", _BOOL, "the user took it in the window"),
+        ("is_shown", _BOOL, "the user was shown it there, as far as impressions tell"),
         ("labels", _INT, "items that the user took in the window, candidates or not"),
         ("weight", _DOUBLE, "candidates that the row stands for: 1, more where some are left out"),
         ("features", T.ArrayType(T.FloatType()), "in the order of the commit's facts"),
@@ -572,8 +573,8 @@ EVALUATIONS = Table(
         (
             "model",
             _STRING,
-            "ebb, or popularity beside it; an experiment's arm; of trials a policy: logged, best "
-            "or uniform; of a study auto and each strategy",
+            "ebb; beside it popularity, or of taken_of_shown all that was shown; an experiment's "
+            "arm; of trials a policy: logged, best or uniform; of a study auto and each strategy",
         ),
         ("metric", _STRING, "e.g. ndcg@10, see docs/evaluation.md"),
         ("slice", _STRING, "which users: all, or of a study activity: few, category: jazz, ..."),

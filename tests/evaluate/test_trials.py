@@ -20,7 +20,7 @@ from ebb.steps import RunLog
 from ebb.tables import Stamp, Tables
 from ebb.watch.summary import tried
 from recommend.slate_oracle import AS_OF, DAY, Item, SmallWorld
-from small import Shop, arrive
+from small import TYPES_SHOWN, Shop, arrive
 
 SLATES = "user_id string, rank int, item_id string, propensity double, pool int, pool_rank int"
 # Propensities of epsilon-greedy with epsilon .5 over two items, then over four.
@@ -98,7 +98,8 @@ def test_a_night_judges_the_places_of_the_night_before(
     took = [(user, "g", "view", then, None) for user in PEOPLE if shown[user]["item_id"] == "g"]
     rest = [(user, "a", "view", then, None) for user in PEOPLE]
     known = [(user, "a", "view", AS_OF - 9 * DAY, None) for user in PEOPLE]
-    arrive(tables, [*known, *took, *rest])
+    seen = [(user, shown[user]["item_id"], "impression", AS_OF, None) for user in PEOPLE]
+    arrive(tables, [*known, *took, *rest, *seen])
     listed = [(user, AS_OF - 8 * DAY, None) for user in PEOPLE]
     tables.append(USERS, spark.createDataFrame(listed, USERS.schema), Stamp("u", None, "c"))
     after = night_at(Shop(tables, tmp_path / "landing"), AS_OF + timedelta(days=1))
@@ -115,6 +116,9 @@ def test_a_night_judges_the_places_of_the_night_before(
     weights = 2 * share + 2 / 3 * (1 - share)
     assert figures["uniform", "snips"]["value"] == pytest.approx(2 * share / weights)
     assert figures["uniform", "ips"]["low"] < 0.5 < figures["uniform", "ips"]["high"]
+    published = tables.read(EVALUATIONS).where("metric = 'taken_of_shown'").collect()
+    assert {(r["model"], r["users"]) for r in published} == {("ebb", 240), ("shown", 240)}
+    assert {r["value"] for r in published} == {pytest.approx(share)}
     ((label, line),) = tried(after)
     assert label == "trials" and f"as they were drawn {share:.4f} [" in line
     assert "always the best-scored 0.0000 [0.0000, 0.0000]; all of the pool alike" in line
@@ -123,5 +127,6 @@ def test_a_night_judges_the_places_of_the_night_before(
 def night_at(shop: Shop, as_of: datetime) -> Night:
     explore = {"epsilon": 0.5, "within": "4d"}
     settings = {"n": 2, "repeat": "allow", "weights": {"popularity_flat": 1.0}, "explore": explore}
-    config, progress = shop.config(recommend=settings), Progress(terminal=False)
+    config = shop.config(TYPES_SHOWN, recommend=settings)
+    progress = Progress(terminal=False)
     return Night(shop.tables.spark, shop.tables, config, as_of, progress, "test", "run")

@@ -26,7 +26,7 @@ TYPE_WEIGHTS = {"view": 1.0, "buy": 2.0, "search": 1.0, "dislike": -1.0}
 
 def weight(kind: str, quantity: float | None) -> float:
     """a * v of an event; a purchase is worth the logarithm of its pieces."""
-    if kind == "return":
+    if kind in ("return", "impression"):
         return 0.0
     v = math.log1p(quantity) if kind == "buy" and quantity is not None else 1.0
     return TYPE_WEIGHTS[kind] * v

@@ -45,25 +45,43 @@ def views() -> list[View]:
 def test_what_was_taken_is_kept_and_the_others_by_a_hash_that_ignores_their_order() -> None:
     hashes = np.arange(50, dtype=np.uint64) * np.uint64(2654435761)
     items, taken = np.arange(50), np.isin(np.arange(50), [3, 40])
-    rows, weights = kept_candidates(hashes, "u", items, taken, 12)
+    unseen = np.zeros(50, dtype=bool)
+    rows, weights = kept_candidates(hashes, "u", items, taken, unseen, 12)
     assert len(rows) == 14 and {3, 40} <= set(rows.tolist()) and list(rows) == sorted(rows)
     assert weights.sum() == pytest.approx(50) and weights[taken[rows]].tolist() == [1.0, 1.0]
-    backwards, _ = kept_candidates(hashes, "u", items[::-1].copy(), taken[::-1].copy(), 12)
+    backwards, _ = kept_candidates(hashes, "u", items[::-1].copy(), taken[::-1].copy(), unseen, 12)
     assert set(items[::-1][backwards]) == set(items[rows])
-    other, _ = kept_candidates(hashes, "v", items, taken, 12)
+    other, _ = kept_candidates(hashes, "v", items, taken, unseen, 12)
     assert set(other.tolist()) != set(rows.tolist())
-    everything, ones = kept_candidates(hashes, "u", items, taken, None)
+    everything, ones = kept_candidates(hashes, "u", items, taken, unseen, None)
     assert len(everything) == 50 and (ones == 1.0).all()
 
 
-@given(st.permutations(range(30)), st.integers(1, 30), st.text(max_size=5))
+def test_what_was_shown_and_not_taken_is_kept_before_anything_else() -> None:
+    hashes = np.arange(50, dtype=np.uint64) * np.uint64(2654435761)
+    items, taken = np.arange(50), np.isin(np.arange(50), [3, 40])
+    shown = np.isin(items, [3, 7, 8, 9, 30])
+    rows, weights = kept_candidates(hashes, "u", items, taken, shown, 12)
+    of = dict(zip(rows.tolist(), weights.tolist(), strict=True))
+    # Four were shown and left; 8 places remain for the other 44.
+    assert len(rows) == 14 and {3, 40, 7, 8, 9, 30} <= of.keys()
+    assert {of[item] for item in (3, 40, 7, 8, 9, 30)} == {1.0}
+    assert {of[item] for item in of.keys() - {3, 40, 7, 8, 9, 30}} == {44 / 8}
+    few, standing = kept_candidates(hashes, "u", items, taken, shown, 2)
+    assert {3, 40} < set(few.tolist()) < {3, 40, 7, 8, 9, 30} and len(few) == 4
+    # Two of the four stand for all of them, and nothing for what wasn't shown.
+    assert sorted(standing.tolist()) == [1.0, 1.0, 2.0, 2.0]
+
+
+@given(st.permutations(range(30)), st.integers(6, 30), st.text(max_size=5))
 def test_whatever_the_order_the_same_candidates_are_kept(
     order: list[int], most: int, user: str
 ) -> None:
     hashes = np.array([zlib.crc32(f"i{k}".encode()) for k in range(30)], dtype=np.uint64)
     items = np.array(order)
-    rows, weights = kept_candidates(hashes, user, items, items % 7 == 0, most)
-    straight, _ = kept_candidates(hashes, user, np.arange(30), np.arange(30) % 7 == 0, most)
+    rows, weights = kept_candidates(hashes, user, items, items % 7 == 0, items % 8 == 0, most)
+    plain = np.arange(30)
+    straight, _ = kept_candidates(hashes, user, plain, plain % 7 == 0, plain % 8 == 0, most)
     assert set(items[rows].tolist()) == set(straight.tolist())
     assert weights.sum() == pytest.approx(30)
 

@@ -29,7 +29,7 @@ def test_slates_are_ranked_by_the_blend_and_the_trees_on_top_of_it(spark) -> Non
         [(user, "i00") for user in world.users], "user_id string, item_id string"
     )
     users, events = labels.select("user_id"), world.event_frame(spark)
-    rows = past_rows(events, users, prepared.places, AS_OF, LIVES, labels)
+    rows = past_rows(events, users, prepared.places, AS_OF, LIVES, labels=labels)
     seen = rows.mapInArrow(partial(view_batches, prepared.name, prepared.plan, None), SCHEMA)
     ids = as_catalogue(one_batch(prepared.table)).ids.to_pylist()
     truth: dict[str, dict[str, np.ndarray]] = {}

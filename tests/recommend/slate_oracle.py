@@ -67,14 +67,16 @@ class SmallWorld:
             }
         )
 
-    def columns(self, repeat: bool) -> Columns:
-        return Columns(LIVES, ("category",), ("neighbours", "ease", "als", "content"), repeat)
+    def columns(self, repeat: bool, shown: bool = False) -> Columns:
+        return Columns(LIVES, ("category",), ("neighbours", "ease", "als", "content"), repeat, shown)
 
     def event_frame(self, spark: SparkSession) -> DataFrame:
         rows = [(u, i, "view", AS_OF - age * DAY, w) for u, i, age, w in self.events]
         return spark.createDataFrame(rows, EVENTS)
 
-    def prepared(self, spark: SparkSession, repeat: bool, **recommend: Any) -> Prepared:
+    def prepared(
+        self, spark: SparkSession, repeat: bool, shown: DataFrame | None = None, **recommend: Any
+    ) -> Prepared:
         listed = [
             (i, one.title, list(one.keys) or None, None, None,
              None if one.published is None else AS_OF - one.published * DAY, one.eligible)
@@ -90,8 +92,10 @@ class SmallWorld:
             ),
             spark.createDataFrame(factors, "model string, item_id string, factors array<float>"),
             AS_OF,
-            self.columns(repeat),
+            self.columns(repeat, shown is not None),
             self.config(**recommend),
+            shown,
+            tries_by_shown=shown is not None,
         )
 
     def slates(

@@ -31,6 +31,7 @@ def view(users: list[tuple[np.ndarray, list[int]]], names=NAMES, days: int = 0) 
         features=np.concatenate([f for f, _ in users]).astype(np.float32),
         beside=np.zeros((sum(lengths), len(BESIDE)), dtype=np.float32),
         is_label=is_label,
+        is_shown=np.zeros(len(is_label), dtype=bool),
         labels=np.array([max(1, len(taken)) for _, taken in users]),
         ids=pa.array([f"i{k}" for k in range(max(lengths))]),
     )

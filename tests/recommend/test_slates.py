@@ -40,7 +40,7 @@ def test_every_feature_of_every_candidate_equals_a_plain_python_oracle(spark, se
         [(user, "i00") for user in world.users], "user_id string, item_id string"
     )
     users = labels.select("user_id")
-    rows = past_rows(world.event_frame(spark), users, prepared.places, AS_OF, LIVES, labels)
+    rows = past_rows(world.event_frame(spark), users, prepared.places, AS_OF, LIVES, labels=labels)
     view = rows.mapInArrow(partial(view_batches, prepared.name, prepared.plan, None), SCHEMA)
     names = prepared.plan.columns.names
     ids = as_catalogue(one_batch(prepared.table)).ids.to_pylist()

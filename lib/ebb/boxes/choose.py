@@ -79,6 +79,7 @@ class Decision:
                     tuple(facts["facets"]),
                     tuple(facts["models"]),
                     facts["repeat"],
+                    facts.get("shown", False),
                 )
                 return Decision(
                     stamp.as_of,
@@ -158,7 +159,13 @@ def grounds_on(night: Night, first: datetime, repeats: Repeats) -> Grounds:
     """The same from what is known of the events, under the night's configuration."""
     config, recommend = night.config, night.config.recommend
     lives = half_lives_for(night.as_of - first, recommend.half_lives)
-    columns = Columns(lives, config.affinity_facets, config.models, repeats.allowed)
+    columns = Columns(
+        lives,
+        config.affinity_facets,
+        config.models,
+        repeats.allowed,
+        bool(config.events.shown),
+    )
     nights, ranker = recommend.choose.nights, settings_of(night)
     most = max(nights, ranker.windows) if ranker else nights
     windows = windows_before(night.as_of, first, lives, recommend, most)
@@ -209,13 +216,15 @@ def _decide(night: Night, stamp: Stamp) -> StepRun:
         "facets": list(columns.facets),
         "models": list(columns.models),
         "repeat": repeats.allowed,
+        "shown": columns.shown,
         "repeat_share": repeats.share,
     }
     version = None
     if settings_of(night) is not None:
         choice, found, said = ranker_beside(night, views, choice, written_examples(night))
         remark += f"; {said}"
-        version = register(night, found, stamp, facts) if found else None
+        if found is not None:
+            version = register(night, found, stamp, facts)
     chosen = choice.chosen
     facts = {
         **stamp.facts,

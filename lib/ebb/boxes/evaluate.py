@@ -12,12 +12,14 @@ from ebb.boxes.arms import Dealt, judge_arms
 from ebb.boxes.inputs import counted_events, versions
 from ebb.context import Night
 from ebb.durations import format_instant
+from ebb.evaluate.shown import taken_of_shown
 from ebb.evaluate.slates import evaluate_slates, labels_after
 from ebb.evaluate.trials import WORTH, trial_places, worth_of_trials
 from ebb.interests.counted import counted
 from ebb.recommend.eligible import items_at, users_to_score
 from ebb.recommend.features import Columns
 from ebb.recommend.half_lives import half_lives_for
+from ebb.recommend.impressions import shown_between
 from ebb.recommend.prepare import prepare
 from ebb.recommend.slates import Ranking, make_slates
 from ebb.schema import EVALUATIONS, EVENTS, ITEMS, RECOMMENDATIONS, USERS
@@ -94,20 +96,37 @@ def _evaluate_slates(
             models["popularity"] = _popularity_slates(
                 before, known, asked, items, repeat=judged.repeat
             )
-            if judged.dealt is not None:
-                arms = judge_arms(slates, judged_by, judged.dealt, config.recommend.n)
-                write_evaluations(tables, arms, "experiment", replace(stamp, step="arms"), end)
-            if judged.explores:
-                worth = worth_of_trials(trial_places(slates, judged_by))
-                rows = before.spark.createDataFrame(worth, WORTH).coalesce(1)
-                write_evaluations(tables, rows, "trials", replace(stamp, step="trials"), end)
+            _write_beside(before, judged, slates, judged_by, stamp, end)
             rows = _evaluation_rows(models, judged_by, config.recommend.n, eligible)
+            if config.events.shown:
+                shown = shown_between(tables.read(EVENTS), config.events, before.as_of, end)
+                theirs = shown.join(users, on="user_id", how="left_semi")
+                rows = rows.unionByName(taken_of_shown(theirs, then, slates))
             commit = write_evaluations(tables, rows, "published", stamp, end)
         return StepRun({"evaluations": commit.rows_written}, f"slates of {stamp.as_of:%Y-%m-%d}")
 
     inputs = {"recommendations": judged.version, **versions(replace(before, as_of=end), EVENTS)}
     stamp = stamp_for(before, "evaluate", _SECTIONS, inputs)
     return run_step(before, log, EVALUATIONS, stamp, work)
+
+
+def _write_beside(
+    before: Night,
+    judged: _EarlierSlates,
+    slates: DataFrame,
+    labels: DataFrame,
+    stamp: Stamp,
+    until: datetime,
+) -> None:
+    """Judge the arms of an experiment, and the places that tried things out, where there were."""
+    tables = before.tables
+    if judged.dealt is not None:
+        arms = judge_arms(slates, labels, judged.dealt, before.config.recommend.n)
+        write_evaluations(tables, arms, "experiment", replace(stamp, step="arms"), until)
+    if judged.explores:
+        worth = worth_of_trials(trial_places(slates, labels))
+        rows = before.spark.createDataFrame(worth, WORTH).coalesce(1)
+        write_evaluations(tables, rows, "trials", replace(stamp, step="trials"), until)
 
 
 def _popularity_slates(

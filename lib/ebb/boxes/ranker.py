@@ -91,6 +91,7 @@ def _as_table(view: View, negatives: int) -> pa.Table:
             user,
             view.places[low:high].astype(np.int64),
             view.is_label[low:high],
+            view.is_shown[low:high],
             negatives,
         )
         rows.append(kept + low)
@@ -104,6 +105,7 @@ def _as_table(view: View, negatives: int) -> pa.Table:
             "user_id": users,
             "item_id": view.ids.take(pa.array(view.places).take(own)).cast(pa.string()),
             "is_label": pa.array(view.is_label).take(own),
+            "is_shown": pa.array(view.is_shown).take(own),
             "features": pa.ListArray.from_arrays(starts, pa.array(matrix.ravel())),
         }
     )

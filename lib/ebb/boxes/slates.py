@@ -15,6 +15,7 @@ from ebb.boxes.vectors import version_made, with_vectors
 from ebb.context import Night
 from ebb.recommend.eligible import eligible_items, items_at, users_to_score
 from ebb.recommend.hot_list import default_slate, hot_list
+from ebb.recommend.impressions import shown_between
 from ebb.recommend.prepare import Prepared, prepare
 from ebb.recommend.slates import Ranking
 from ebb.schema import (
@@ -66,7 +67,7 @@ def recommend(night: Night, log: RunLog, decision: Decision) -> Outcome:
             "weights": dict(decision.weights),
             "ranker": decision.ranker,
             "experiment": dealt.to_facts() if dealt else None,
-            "explores": settings.explores,
+            "explores": bool(settings.explorations),
         }
         commit = tables.write_slice(RECOMMENDATIONS, slates, replace(stamp, facts=facts))
         remark = f"{commit.rows_written:,} rows by {decision.strategy}"
@@ -87,6 +88,9 @@ def prepared(night: Night, events: DataFrame, decision: Decision) -> Prepared:
     tables, config = night.tables, night.config
     items = items_at(tables.read(ITEMS), events, night.as_of, config.recommend)
     factors = tables.read_slice(ITEM_FACTORS, night.as_of).drop("as_of")
+    shown = None
+    if decision.columns.shown:
+        shown = shown_between(tables.read(EVENTS), config.events, None, night.as_of)
     return prepare(
         events,
         items,
@@ -95,6 +99,8 @@ def prepared(night: Night, events: DataFrame, decision: Decision) -> Prepared:
         night.as_of,
         decision.columns,
         config,
+        shown,
+        tries_by_shown="thompson" in (e.method for e in config.recommend.explorations),
     )
 
 

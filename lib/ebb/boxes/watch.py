@@ -139,7 +139,7 @@ def _stability(night: Night, reference: _Reference) -> DataFrame:
     events = tables.read(EVENTS)
     catalogue = versions_at(tables.read(ITEMS), night.as_of).select("item_id", "categories")
     dates = (night.as_of, reference.as_of)
-    bins = mixes(events, catalogue, *dates, config.watch.window)
+    bins = mixes(events, catalogue, *dates, config.watch.window, config.events.shown)
     if config.features is not None:
         watched = {
             USER_FEATURES: numbers_of_users(config.features, config.facets),

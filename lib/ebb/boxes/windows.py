@@ -24,6 +24,7 @@ from ebb.ranker.training import examples
 from ebb.recommend.eligible import items_at
 from ebb.recommend.features import Columns
 from ebb.recommend.half_lives import HalfLives
+from ebb.recommend.impressions import shown_between
 from ebb.recommend.prepare import Prepared, prepare, view_of, view_rows
 from ebb.recommend.settings import Recommend
 from ebb.recommend.views import View
@@ -80,13 +81,19 @@ class Seen:
         ----------
         columns : with the half-lives that the models were fitted with.
         """
-        config, as_of = self.night.config, self.window.as_of
+        config, as_of, until = self.night.config, self.window.as_of, self.window.until
         factors = with_vectors(self.night, self.fitted.item_factors, as_of)
         models = (self.fitted.item_weights, factors)
-        prepared = prepare(self.known, self.items, *models, as_of, columns, config)
-        then = counted(self.night.tables.read(EVENTS), config.events, self.window.until)
+        events, shown, shown_then = self.night.tables.read(EVENTS), None, None
+        if columns.shown:
+            shown = shown_between(events, config.events, None, as_of)
+            shown_then = shown_between(events, config.events, as_of, until)
+            shown_then = shown_then.select("user_id", "item_id").distinct()
+        prepared = prepare(self.known, self.items, *models, as_of, columns, config, shown)
+        then = counted(events, config.events, until)
         had = None if columns.repeat else self.known.select("user_id", "item_id").distinct()
-        return Outlook(self, prepared, labels_after(then, as_of, self.window.until, had))
+        labels = labels_after(then, as_of, until, had)
+        return Outlook(self, prepared, labels, shown_then)
 
 
 @dataclass(frozen=True)
@@ -96,22 +103,24 @@ class Outlook:
     Attributes
     ----------
     labels : of `evaluate.slates.labels_after`.
+    shown : user_id, item_id, distinct: what people were shown in the window; None if unknown.
     """
 
     seen: Seen
     prepared: Prepared
     labels: DataFrame
+    shown: DataFrame | None
 
     def view(self, most_users: int) -> View:
         """The view of people who took something in the window; runs jobs."""
         until = self.seen.window.until
-        return view_of(self.prepared, self.seen.known, self.labels, until, most_users)
+        return view_of(self.prepared, self.seen.known, self.labels, until, most_users, self.shown)
 
     @contextmanager
     def examples(self, settings: Ranker) -> Iterator[DataFrame]:
         """The window's rows of a training set (`training.examples`); lazy, while `with` lasts."""
         most = (settings.users, settings.negatives)
-        with view_rows(self.prepared, self.seen.known, self.labels, *most) as rows:
+        with view_rows(self.prepared, self.seen.known, self.labels, *most, self.shown) as rows:
             yield examples(rows, self.prepared.places, self.seen.window)
 
 

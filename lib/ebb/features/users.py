@@ -181,7 +181,7 @@ def _events_in(settings: Features, age: Column) -> Column:
 
 
 def _by_type(types: Mapping[str, EventType]) -> Column:
-    adding = [name for name, kind in types.items() if kind.effect != "cancel"]
+    adding = [name for name, kind in types.items() if kind.effect not in ("cancel", "shown")]
     return _map_of({name: F.count_if(F.col("event_type") == name) for name in adding})
 
 

@@ -33,13 +33,19 @@ def transform_value(transform: ValueTransform | None, value: Column) -> Column:
 
 
 def weight_of(types: Mapping[str, EventType], event_type: Column, value: Column) -> Column:
-    """weight = a * v of an event; 0 for a cancelling one, null for an unknown type."""
+    """weight = a * v of an event; 0 for a cancelling one and for what was only shown, null for an
+    unknown type."""
     weight = F.lit(None).cast("double")
     for name, kind in types.items():
-        a = 0.0 if kind.effect == "cancel" else kind.weight
+        a = 0.0 if kind.effect in ("cancel", "shown") else kind.weight
         own = F.lit(a) * transform_value(kind.value, value)
         weight = F.when(event_type == name, own).otherwise(weight)
     return weight
+
+
+def acted(events: DataFrame, settings: Events) -> DataFrame:
+    """What users did: all events but those of what they were shown."""
+    return events.where(~F.col("event_type").isin(*settings.shown)) if settings.shown else events
 
 
 def counted(events: DataFrame, settings: Events, as_of: datetime, *also: str) -> DataFrame:
@@ -48,7 +54,7 @@ def counted(events: DataFrame, settings: Events, as_of: datetime, *also: str) ->
     A cancelling event takes its quantity (the size of its value, 1 without one) back from the
     latest earlier events of the same user, item and order that still have some. Only
     cancellations before `as_of` act. What is wholly cancelled is left out; cancelling events
-    themselves are never counted.
+    themselves are never counted, nor is what was only shown.
 
     Parameters
     ----------
@@ -60,7 +66,7 @@ def counted(events: DataFrame, settings: Events, as_of: datetime, *also: str) ->
     weight.
     """
     kept = (*COLUMNS, *also)
-    known = events.where(F.col("event_ts") < F.lit(as_of))
+    known = acted(events, settings).where(F.col("event_ts") < F.lit(as_of))
     cancelled_by = settings.cancelled_by()
     if not cancelled_by:
         return known.select(*kept)

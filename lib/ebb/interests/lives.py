@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ebb.config import Events
-from ebb.interests.counted import PAIR, stack_of, weight_of
+from ebb.interests.counted import PAIR, acted, stack_of, weight_of
 from ebb.interests.netting import DUST
 
 COLUMNS = ("user_id", "item_id", "event_type", "event_id", "event_ts", "weight", "born", "dies")
@@ -60,7 +60,7 @@ class Life(NamedTuple):
 
 
 def lives(events: DataFrame, settings: Events) -> DataFrame:
-    """Every event that ever counts, once a life; cancelling events themselves never do.
+    """Every event that ever counts, once a life; cancelling events never do, nor what was shown.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def lives(events: DataFrame, settings: Events) -> DataFrame:
     DataFrame of user_id, item_id, event_type, event_id, event_ts, weight, born (null: event_ts),
     dies (null: never).
     """
-    cancelled_by = settings.cancelled_by()
+    events, cancelled_by = acted(events, settings), settings.cancelled_by()
     instants = [F.lit(None).cast("timestamp").alias(name) for name in ("born", "dies")]
     if not cancelled_by:
         return events.select(*_EVENT, *instants)

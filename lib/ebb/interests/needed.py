@@ -110,7 +110,7 @@ class Needed:
         return pa.concat_tables([others, theirs]), kept
 
     def _events(self, users: Sequence[str] | None, rows: Expression | None = None) -> pa.Table:
-        """Events before the as_of, of known ingests, that meet a condition."""
+        """What users did before the as_of, of known ingests, that meets a condition."""
         setup, below = self._setup, self._reading.below
         columns = dict(_EVENT)
         if setup.events.cancelled_by():
@@ -121,6 +121,8 @@ class Needed:
             columns |= _KNOWN_SINCE
         known = field("event_ts") < pa.scalar(self._as_of, _INSTANT)
         known = known & _of_users(users, "user_bucket", USER_BUCKETS)
+        if setup.events.shown:
+            known = known & ~field("event_type").isin(pa.array(setup.events.shown, pa.string()))
         if below is not None:
             known = known & (field("batch") < below)
         if rows is not None:

@@ -26,6 +26,7 @@ def examples(rows: DataFrame, places: DataFrame, window: Split) -> DataFrame:
         "item_id",
         F.xxhash64(label_from, "user_id").alias("group_id"),
         "is_label",
+        "is_shown",
         "labels",
         "weight",
         "features",

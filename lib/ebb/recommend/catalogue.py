@@ -74,6 +74,8 @@ class Catalogue:
     popularity : (m, p) decayed popularity under each half-life, at least 0; flat comes last.
     velocity : (m,) short-term over long-term popularity; above 0.
     age_days : (m,) days since the item was published or first touched; NaN where neither is known.
+    tried : (m, 2) decayed times that it was shown and then taken, and shown and left; 0 where that
+        isn't wanted.
     models : item-to-item weights by model. factors : item vectors by model.
     keys : of each facet, the keys of each item. key_texts : of each facet, its keys by number.
     """
@@ -84,6 +86,7 @@ class Catalogue:
     popularity: Doubles
     velocity: Doubles
     age_days: Doubles
+    tried: Doubles
     models: dict[str, Sparse]
     factors: dict[str, Factors]
     keys: dict[str, Sparse]
@@ -172,6 +175,7 @@ def as_catalogue(batch: pa.RecordBatch) -> Catalogue:
         popularity=_matrix(batch, "popularity"),
         velocity=batch.column("velocity").to_numpy(),
         age_days=batch.column("age_days").to_numpy(zero_copy_only=False),
+        tried=_matrix(batch, "tried") if "tried" in names else np.zeros((len(batch), 2)),
         models={n.partition(":")[2]: _sparse(batch, n) for n in names if n.startswith("entries:")},
         factors={
             n.partition(":")[2]: Factors(

@@ -143,6 +143,7 @@ def _some_users(view: View, first: int) -> View:
         features=view.features[own],
         beside=view.beside[own],
         is_label=view.is_label[own],
+        is_shown=view.is_shown[own],
         labels=view.labels[users],
         ids=view.ids,
     )

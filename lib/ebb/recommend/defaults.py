@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ebb.recommend.features import Columns
+from ebb.recommend.features import SHOWN, Columns
 
 # By family, what the longest half-life that isn't flat weighs: tried by hand, on no set in
 # particular.
@@ -10,6 +10,8 @@ _BLEND = {
     "history": 1.0, "neighbours": 0.5, "ease": 0.3, "als": 0.3, "affinity": 0.2, "content": 0.2,
     "popularity": 0.5,
 }  # fmt: skip
+# An item shown once and passed over is half as likely to be taken as one that wasn't.
+_PASSED_OVER = -1.0
 
 
 def default_weights(strategy: str, columns: Columns) -> dict[str, float]:
@@ -29,4 +31,6 @@ def default_weights(strategy: str, columns: Columns) -> dict[str, float]:
             names = [name for name in names if name.startswith("history_")]
         if names:
             weights[names[place] if family == "popularity" else names[-1]] = weight
+    if strategy == "blend" and columns.shown:
+        weights[SHOWN] = _PASSED_OVER
     return weights

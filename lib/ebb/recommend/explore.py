@@ -19,6 +19,7 @@ from ebb.recommend.catalogue import Booleans, Catalogue, Doubles, Integers
 from ebb.recommend.reasons import PICKED_AS_NEW, PICKED_AS_RISING, Reason
 from ebb.recommend.scoring import Candidates, Plan
 from ebb.recommend.settings import Explore
+from ebb.recommend.thompson import Floats, samples_of, shares_of_best
 
 _DAY = timedelta(days=1)
 # A double holds 53 bits of a number from 0 to 1.
@@ -53,7 +54,13 @@ def nominated(
     return is_new, np.isin(items, catalogue.most_rising_first[: settings.pool])
 
 
-def draw(chances: Doubles, user_id: str, as_of: int, settings: Explore) -> list[Drawn]:
+def draw(
+    chances: Doubles,
+    user_id: str,
+    as_of: int,
+    settings: Explore,
+    samples: Floats | None = None,
+) -> list[Drawn]:
     """An item for each place, as long as there are some left.
 
     Parameters
@@ -61,11 +68,14 @@ def draw(chances: Doubles, user_id: str, as_of: int, settings: Explore) -> list[
     chances : (m,) of the pool's items, the best first: their part of the softmax that
         slates are ranked by.
     as_of : microseconds since 1970.
+    samples : of ``thompson``, (at least as many of the first items as take part, k): what
+        `thompson.samples_of` gives.
     """
     left = np.arange(min(len(chances), settings.pool))
     found: list[Drawn] = []
     for place in range(min(settings.places, len(left))):
-        probabilities = probabilities_of(chances[left], settings)
+        seen = None if samples is None else samples[left]
+        probabilities = probabilities_of(chances[left], settings, seen)
         ends = np.cumsum(probabilities)
         number = uniform(settings.seed, as_of, user_id, place) * ends[-1]
         at = min(int(np.searchsorted(ends, number, side="right")), len(left) - 1)
@@ -74,18 +84,25 @@ def draw(chances: Doubles, user_id: str, as_of: int, settings: Explore) -> list[
     return found
 
 
-def probabilities_of(chances: Doubles, settings: Explore) -> Doubles:
+def probabilities_of(chances: Doubles, settings: Explore, samples: Floats | None = None) -> Doubles:
     """(m,) with which one place shows each item of a pool, the best first.
 
     ``epsilon``: the best one, but with probability epsilon any, all alike (Sutton & Barto 2018,
-    2.2). ``softmax``: each by its chance over that of all (2.8).
+    2.2). ``softmax``: each by its chance over that of all (2.8). ``thompson``: each by the
+    probability that it is taken most, but with probability epsilon any (`thompson.py`).
     """
     if settings.method == "softmax":
         raised = np.maximum(chances, _LEAST_CHANCE)
         parts: Doubles = raised / raised.sum()
         return parts
-    parts = np.full(len(chances), settings.epsilon / len(chances))
-    parts[0] += 1.0 - settings.epsilon
+    favoured = np.zeros(len(chances))
+    if settings.method == "thompson":
+        if samples is None:
+            raise ValueError("thompson needs samples of what is known of the items")
+        favoured = shares_of_best(samples)
+    else:
+        favoured[0] = 1.0
+    parts = (1.0 - settings.epsilon) * favoured + settings.epsilon / len(chances)
     return parts
 
 
@@ -129,9 +146,12 @@ def with_trials(
     is_open[chosen[: max(0, plan.n - settings.places)]] = False
     pool = np.flatnonzero(is_open)
     pool = pool[np.lexsort((pool, -chances[pool]))]
+    samples = None
+    if settings.method == "thompson":
+        samples = samples_of(catalogue, one.items[pool[: settings.pool]], plan.as_of, settings.seed)
     trials = {
         int(pool[drawn.row]): Trial(drawn, _reason(bool(is_new[pool[drawn.row]])))
-        for drawn in draw(chances[pool], one.past.user_id, plan.as_of, settings)
+        for drawn in draw(chances[pool], one.past.user_id, plan.as_of, settings, samples)
     }
     rows = np.array(list(trials), dtype=np.int64)
     ranked = chosen[~np.isin(chosen, rows)][: len(chosen) - len(rows)]

@@ -19,6 +19,8 @@ SOURCES = (
 )  # fmt: skip
 CONTENT = "content"
 VELOCITY, NEWNESS = "velocity", "newness"
+# How often the user was shown an item since they last took it; it speaks for none.
+SHOWN = "shown"
 # Of an item that the user had: how long ago, whether at all, on how many days, on more than one.
 RECENCY, OWN = "recency", ("had", "days", "again")
 
@@ -29,7 +31,7 @@ class Feature:
 
     Attributes
     ----------
-    source : who speaks by it, one of `SOURCES`.
+    source : who speaks by it, one of `SOURCES`; empty where nobody does.
     family : the strategy that may rank by it alone; empty where none does. The family of a
         source's name has decay in it, that with ``_flat`` has none.
     """
@@ -48,12 +50,14 @@ class Columns:
     facets : those that affinity looks at: all but item.
     models : those that there are, of neighbours, ease, als and content.
     repeat : slates may hold what users had; only then their own history speaks.
+    shown : it is known what users were shown.
     """
 
     half_lives: HalfLives
     facets: tuple[str, ...]
     models: tuple[str, ...]
     repeat: bool
+    shown: bool = False
 
     @property
     def item_models(self) -> tuple[str, ...]:
@@ -108,6 +112,7 @@ class Columns:
             *content,
             *affinity,
             *(own if self.repeat else ()),
+            *((Feature(SHOWN, ""),) if self.shown else ()),
         )
 
     @property

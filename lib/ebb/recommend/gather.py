@@ -94,6 +94,7 @@ def gather(
     item_weights: DataFrame | None,
     item_factors: DataFrame | None,
     memory_mb: int,
+    tried: DataFrame | None = None,
 ) -> pa.Table:
     """Bring the item side to the driver.
 
@@ -103,6 +104,7 @@ def gather(
     columns : whose facets' keys and whose models are wanted.
     item_weights : model, item_id, neighbour_id, weight. item_factors : model, item_id, factors.
         What these say of items that `side` lacks is left out.
+    tried : of `impressions.items_tried`.
 
     Returns
     -------
@@ -141,6 +143,7 @@ def gather(
         **keys,
         **_item_weights(item_weights, ids, columns.item_models),
         **_factors(item_factors, ids, columns.vector_models),
+        **_tried(tried, ids),
     }
     return pa.table(gathered).replace_schema_metadata({KEY_TEXTS: json.dumps(texts)})
 
@@ -248,6 +251,16 @@ def _factors(
         gathered[f"factors:{model}"] = _fixed(factors.ravel(), factors.shape[1])
         gathered[f"has_factors:{model}"] = pa.array(is_known)
     return gathered
+
+
+def _tried(tried: DataFrame | None, ids: pa.Array) -> dict[str, pa.Array]:
+    if tried is None:
+        return {}
+    table = tried.select("item_id", "taken", "left").toArrow()
+    place, counts = _places(table.column("item_id"), ids), np.zeros((len(ids), 2))
+    for column, name in enumerate(("taken", "left")):
+        counts[place[place >= 0], column] = table.column(name).to_numpy()[place >= 0]
+    return {"tried": _fixed(counts.ravel(), 2)}
 
 
 def _lists(starts: npt.NDArray[np.int64], values: pa.Array) -> pa.Array:

@@ -7,7 +7,7 @@ inside Arrow batches, and never sees more than its own users.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -26,8 +26,12 @@ Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
 
 CONFIDENCE = "confidence"
+# What a row says of an item: what the user did with it or how often they passed it over, before
+# as_of; that they took it or were shown it, in the label window.
+DONE, PASSED, TAKEN_THEN, SHOWN_THEN = range(4)
 # Users and pairs of a block: bounds what a run of people with long pasts takes.
 _MOST_USERS, _MOST_PAIRS = 256, 200_000
+_COLUMNS = ("n", "days", "last_ts", "disliked", "passed")
 
 
 def sums_of(half_lives: HalfLives) -> dict[str, timedelta | None]:
@@ -48,6 +52,9 @@ class Past:
         (microseconds since 1970); 0 where they never did.
     disliked : (k,) the weights add up to less than nothing.
     labels : places of what the user took in the label window, ascending; empty without one.
+    passed : (p,) places of what the user was shown and hasn't taken since, ascending.
+    passed_sums : (p,) the decayed count of times that was.
+    shown_then : places of what the user was shown in the label window, ascending.
     """
 
     user_id: str
@@ -58,6 +65,17 @@ class Past:
     last_ts: Integers
     disliked: Booleans
     labels: Integers
+    passed: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    passed_sums: Doubles = field(default_factory=lambda: np.zeros(0))
+    shown_then: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def passed_over(self, items: Integers) -> Doubles:
+        """(c,) how often the user was shown each of these places since they last took it."""
+        sums = np.zeros(len(items))
+        if len(self.passed):
+            place = np.minimum(np.searchsorted(self.passed, items), len(self.passed) - 1)
+            sums = np.where(self.passed[place] == items, self.passed_sums[place], 0.0)
+        return sums
 
     def latest_taken(self, limit: int, is_known: Booleans | None = None) -> Integers:
         """Entries that a model may learn from: taken, not disliked and, if given, known to it.
@@ -79,39 +97,45 @@ def past_rows(
     places: DataFrame,
     as_of: datetime,
     half_lives: HalfLives,
+    *,
+    passed: DataFrame | None = None,
     labels: DataFrame | None = None,
+    shown_then: DataFrame | None = None,
 ) -> DataFrame:
-    """One row a (user, item), one a label, and one without item a user to score.
+    """One row a (user, item) and kind of it, and one without item a user to score.
 
     Parameters
     ----------
     events : user_id, item_id, event_ts, weight; all strictly before `as_of`.
     users : user_id, distinct.
     places : item_id, place, of all items of the catalogue.
-    labels : user_id, item_id, distinct.
+    passed : user_id, item_id, passed (`impressions.passed_over`).
+    labels, shown_then : user_id, item_id, distinct: what users took, and were shown, in the label
+        window.
 
     Returns
     -------
-    DataFrame of user_id, place, is_label, the sums, n, days, last_ts, disliked; a user's rows lie
-    together in one partition, the row that marks it as to be scored first.
+    DataFrame of user_id, place, kind (`DONE`, ...), the sums, n, days, last_ts, disliked, passed; a
+    user's rows lie together in one partition, the row that marks it as to be scored first.
     """
     sums = sums_of(half_lives)
     pairs = pair_weights(events, as_of, sums)
     # Rounded: from here on the same bits on any cluster.
     rounded = pairs.withColumns({name: significant(F.col(name)) for name in sums})
+    rows = rounded.withColumns({"kind": F.lit(DONE), "passed": F.lit(None).cast("double")})
+    for kind, more in ((PASSED, passed), (TAKEN_THEN, labels), (SHOWN_THEN, shown_then)):
+        if more is not None:
+            rows = rows.unionByName(more.withColumn("kind", F.lit(kind)), allowMissingColumns=True)
     known = F.broadcast(places.select("item_id", "place"))
-    rows = rounded.join(known, on="item_id", how="inner").withColumn("is_label", F.lit(False))
-    if labels is not None:
-        then = labels.join(known, on="item_id", how="inner").withColumn("is_label", F.lit(True))
-        rows = rows.unionByName(then, allowMissingColumns=True)
-    rows = rows.drop("item_id").unionByName(users.select("user_id"), allowMissingColumns=True)
+    rows = rows.join(known, on="item_id", how="inner").drop("item_id")
+    rows = rows.unionByName(users.select("user_id"), allowMissingColumns=True)
     # A number of its own keeps the adaptive planner from merging partitions that are small in
     # bytes: scoring costs by the user.
     partitions = int(events.sparkSession.conf.get("spark.sql.shuffle.partitions") or "200")
     return (
-        rows.select("user_id", "place", "is_label", *sums, "n", "days", "last_ts", "disliked")
+        rows.select("user_id", "place", "kind", *sums, *_COLUMNS)
         .repartition(partitions, "user_id")
-        .sortWithinPartitions("user_id", "place", "is_label")
+        .sortWithinPartitions("user_id", "place", "kind")
     )
 
 
@@ -163,17 +187,20 @@ def _split(table: pa.Table, starts: Integers) -> Iterator[Past]:
     places = table.column("place")
     is_marked = places.is_null().to_numpy(zero_copy_only=False)
     items = places.cast(pa.int64()).fill_null(-1).to_numpy()
-    is_label = table.column("is_label").fill_null(False).to_numpy(zero_copy_only=False)
+    kind = table.column("kind").fill_null(DONE).to_numpy()
     names = table.column_names
     sums = np.column_stack([_numbers(table, name) for name in names[3 : names.index("n")]])
     disliked = table.column("disliked").fill_null(False).to_numpy(zero_copy_only=False)
     n, days = (_numbers(table, name).astype(np.int64) for name in ("n", "days"))
     last_ts = table.column("last_ts").cast(pa.int64()).fill_null(0).to_numpy()
+    passed_sums = _numbers(table, "passed")
     for user, start, end in zip(users, starts[:-1], starts[1:], strict=True):
         if not is_marked[start]:
             continue
         theirs = np.arange(start + 1, end)
-        own, labels = theirs[~is_label[theirs]], theirs[is_label[theirs]]
+        own, passed, labels, shown_then = (
+            theirs[kind[theirs] == one] for one in (DONE, PASSED, TAKEN_THEN, SHOWN_THEN)
+        )
         yield Past(
             user_id=user,
             items=items[own],
@@ -183,6 +210,9 @@ def _split(table: pa.Table, starts: Integers) -> Iterator[Past]:
             last_ts=last_ts[own],
             disliked=disliked[own],
             labels=items[labels],
+            passed=items[passed],
+            passed_sums=passed_sums[passed],
+            shown_then=items[shown_then],
         )
 
 

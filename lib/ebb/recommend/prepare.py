@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from ebb.config import Config
 from ebb.recommend.features import Columns
 from ebb.recommend.gather import gather, items_side, mean_weight, places_of, ship_catalogue
+from ebb.recommend.impressions import items_tried, passed_over
 from ebb.recommend.pasts import past_rows
 from ebb.recommend.scoring import Plan
 from ebb.recommend.views import SCHEMA, View, as_view, view_batches
@@ -31,6 +32,8 @@ class Prepared:
     ----------
     name : of the shipped catalogue. table : the same, on the driver.
     places : item_id, place, eligible.
+    passed : user_id, item_id, passed: what users were shown and haven't taken since; None where it
+        isn't known, or doesn't count.
     """
 
     as_of: datetime
@@ -38,6 +41,7 @@ class Prepared:
     table: pa.Table
     places: DataFrame
     plan: Plan
+    passed: DataFrame | None = None
 
 
 def prepare(
@@ -48,6 +52,9 @@ def prepare(
     as_of: datetime,
     columns: Columns,
     config: Config,
+    shown: DataFrame | None = None,
+    *,
+    tries_by_shown: bool = False,
 ) -> Prepared:
     """Gather the item side and ship it; runs jobs.
 
@@ -56,11 +63,17 @@ def prepare(
     events : user_id, item_id, event_ts, weight; all strictly before `as_of`.
     items : of `eligible.items_at`.
     item_weights, item_factors : of `models.fit.FittedModels`, or from their tables.
+    shown : of `impressions.shown_between`, all strictly before `as_of`.
+    tries_by_shown : items are tried out by what came of showing them (`Explore.method` thompson).
     """
     recommend, als = config.recommend, config.train.als
     mean = mean_weight(events)
     side = items_side(items, events, as_of, columns.half_lives, mean)
-    table = gather(side, columns, item_weights, item_factors, recommend.memory_mb)
+    passed, tried, scale = None, None, columns.half_lives.scale
+    if columns.shown and shown is not None:
+        passed = passed_over(shown, events, as_of, scale)
+        tried = items_tried(shown, events, as_of, scale) if tries_by_shown else None
+    table = gather(side, columns, item_weights, item_factors, recommend.memory_mb, tried)
     plan = Plan(
         columns=columns,
         n=recommend.n,
@@ -73,7 +86,7 @@ def prepare(
     )
     spark = events.sparkSession
     name = ship_catalogue(spark.sparkContext, table)
-    return Prepared(as_of, name, table, places_of(spark, table), plan)
+    return Prepared(as_of, name, table, places_of(spark, table), plan, passed)
 
 
 @contextmanager
@@ -83,6 +96,7 @@ def view_rows(
     labels: DataFrame,
     most_users: int,
     negatives: int | None = None,
+    shown: DataFrame | None = None,
 ) -> Iterator[DataFrame]:
     """Candidates of users with labels: `most_users` of them, the first by a hash of their id.
 
@@ -92,6 +106,7 @@ def view_rows(
     labels : user_id, item_id, distinct; those don't count that nobody could have foreseen: of
         people unknown at the as_of, and on items that could not have been recommended then.
     negatives : at most so many candidates of a user that they didn't take; None is all.
+    shown : user_id, item_id, distinct: what users were shown in the label window.
 
     Yields
     ------
@@ -104,14 +119,21 @@ def view_rows(
     users = reachable.select("user_id").distinct()
     chosen = users.orderBy(F.xxhash64("user_id"), "user_id").limit(most_users)
     with stored(chosen) as kept:
-        theirs = F.broadcast(kept)
+
+        def theirs(rows: DataFrame) -> DataFrame:
+            return rows.join(F.broadcast(kept), on="user_id", how="left_semi")
+
+        passed = prepared.passed
+
         rows = past_rows(
-            events.join(theirs, on="user_id", how="left_semi"),
+            theirs(events),
             kept,
             prepared.places,
             prepared.as_of,
             prepared.plan.columns.half_lives,
-            reachable.join(theirs, on="user_id", how="left_semi"),
+            passed=None if passed is None else theirs(passed),
+            labels=theirs(reachable),
+            shown_then=None if shown is None else theirs(shown),
         )
         yield rows.mapInArrow(
             partial(view_batches, prepared.name, prepared.plan, negatives), SCHEMA
@@ -119,10 +141,15 @@ def view_rows(
 
 
 def view_of(
-    prepared: Prepared, events: DataFrame, labels: DataFrame, until: datetime, most_users: int
+    prepared: Prepared,
+    events: DataFrame,
+    labels: DataFrame,
+    until: datetime,
+    most_users: int,
+    shown: DataFrame | None = None,
 ) -> View:
     """The view of some users with labels; parameters as of `view_rows`. Runs jobs."""
-    with view_rows(prepared, events, labels, most_users) as rows:
+    with view_rows(prepared, events, labels, most_users, shown=shown) as rows:
         table = rows.toArrow()
     names = prepared.plan.columns.names
     return as_view(table, names, prepared.table.column("id"), prepared.as_of, until)

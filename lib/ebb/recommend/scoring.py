@@ -197,6 +197,8 @@ def _candidates(
     ]
     if columns.repeat:
         features.append(_own_history(plan, past, items))
+    if columns.shown:
+        features.append(np.log1p(past.passed_over(items))[:, None])
     table = np.column_stack(features)
     return Candidates(past, items, table, profile, led, vectors, tastes, gist)
 

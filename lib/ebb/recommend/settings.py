@@ -170,8 +170,10 @@ class Explore(_Section):
     ----------
     places : so many of the last places of a slate.
     method : ``epsilon`` shows the best-scored, or with probability `epsilon` any of the pool;
-        ``softmax`` draws by the scores.
-    epsilon : 0 keeps the places for the best new or rising items without any chance in it.
+        ``softmax`` draws by the scores; ``thompson`` by the probability that an item is taken most,
+        as far as impressions tell, or with probability `epsilon` any of the pool.
+    epsilon : 0 keeps the places for the best new or rising items without any chance in it;
+        ``thompson`` needs more, so that every item of the pool has some.
     pool : best-scored of the nominated items that take part; so many of the most rising items are
         nominated.
     within : an item is new until so long after it was published or first touched.
@@ -179,11 +181,17 @@ class Explore(_Section):
     """
 
     places: int = Field(default=1, ge=1)
-    method: Literal["epsilon", "softmax"] = "epsilon"
+    method: Literal["epsilon", "softmax", "thompson"] = "epsilon"
     epsilon: float = Field(default=0.1, ge=0, le=1)
     pool: int = Field(default=50, ge=1)
     within: Duration = timedelta(days=7)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _every_item_has_a_chance(self) -> Self:
+        if self.method == "thompson" and self.epsilon == 0:
+            raise ValueError("method thompson needs epsilon above 0, such as 0.1: it is the floor")
+        return self
 
 
 class Arm(_Section):
@@ -281,7 +289,7 @@ class Recommend(_Section):
         return self
 
     @property
-    def explores(self) -> bool:
-        """Whether anybody's slate has places that try things out."""
+    def explorations(self) -> tuple[Explore, ...]:
+        """The ways in which places try things out, everybody's and the arms'."""
         arms = self.experiment.arms.values() if self.experiment else ()
-        return any(one.explore is not None for one in (self, *arms))
+        return tuple(one.explore for one in (self, *arms) if one.explore is not None)

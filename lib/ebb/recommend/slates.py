@@ -112,7 +112,9 @@ def make_slates(
     DataFrame with the columns of the table `recommendations`. Lazy.
     """
     half_lives = prepared.plan.columns.half_lives
-    rows = past_rows(events, users, prepared.places, prepared.as_of, half_lives)
+    rows = past_rows(
+        events, users, prepared.places, prepared.as_of, half_lives, passed=prepared.passed
+    )
     slates = rows.mapInArrow(partial(slate_batches, prepared.name, prepared.plan, ranking), _SCHEMA)
     as_of, own = F.lit(prepared.as_of).alias("as_of"), F.lit(version).alias("model_version")
     return slates.select(as_of, *_SCHEMA.names, own, F.lit(arm).cast("string").alias("arm"))

@@ -23,13 +23,15 @@ from ebb.recommend.pasts import Past, read_blocks
 from ebb.recommend.scoring import Plan, score_block
 
 SCHEMA = (
-    "user_id string, place int, is_label boolean, labels int, weight double, features array<float>"
+    "user_id string, place int, is_label boolean, is_shown boolean, labels int, weight double, "
+    "features array<float>"
 )
 _ARROW = pa.schema(
     [
         ("user_id", pa.string()),
         ("place", pa.int32()),
         ("is_label", pa.bool_()),
+        ("is_shown", pa.bool_()),
         ("labels", pa.int32()),
         ("weight", pa.float64()),
         ("features", pa.list_(pa.float32())),
@@ -46,7 +48,7 @@ class View:
     names : of the features.
     users : (u,) ids. starts : (u + 1,) where each user's candidates begin.
     places : (c,) places of the candidates, ascending within a user.
-    features : (c, f). is_label : (c,) taken in the label window.
+    features : (c, f). is_label, is_shown : (c,) taken, and shown to the user, in the label window.
     beside : (c, e) what trees alone may look at (`ranker.features.BESIDE`).
     labels : (u,) items that the user took there, candidates or not; at least 1.
     ids : item ids by place.
@@ -61,6 +63,7 @@ class View:
     features: npt.NDArray[np.float32]
     beside: npt.NDArray[np.float32]
     is_label: npt.NDArray[np.bool_]
+    is_shown: npt.NDArray[np.bool_]
     labels: Integers
     ids: pa.Array
 
@@ -95,13 +98,17 @@ def view_batches(
 def _batch(
     catalogue: Catalogue, plan: Plan, negatives: int | None, block: list[Past]
 ) -> pa.RecordBatch:
-    users, places, is_label, labels, weights, features = [], [], [], [], [], []
+    users, places, is_label, is_shown, labels, weights, features = [], [], [], [], [], [], []
     for one in score_block(catalogue, plan, block):
         user, taken = one.past.user_id, np.isin(one.items, one.past.labels)
-        rows, weight = kept_candidates(catalogue.id_hashes, user, one.items, taken, negatives)
+        shown = np.isin(one.items, one.past.shown_then)
+        rows, weight = kept_candidates(
+            catalogue.id_hashes, user, one.items, taken, shown, negatives
+        )
         users += [user] * len(rows)
         places.append(one.items[rows].astype(np.int32))
         is_label.append(taken[rows])
+        is_shown.append(shown[rows])
         labels.append(np.full(len(rows), len(one.past.labels), dtype=np.int32))
         weights.append(weight)
         features.append(matrix_of(catalogue, plan, one)[rows])
@@ -114,6 +121,7 @@ def _batch(
             pa.array(users, pa.string()),
             pa.array(np.concatenate(places)),
             pa.array(np.concatenate(is_label)),
+            pa.array(np.concatenate(is_shown)),
             pa.array(np.concatenate(labels)),
             pa.array(np.concatenate(weights)),
             pa.ListArray.from_arrays(pa.array(starts), pa.array(matrix.ravel())),
@@ -144,6 +152,7 @@ def as_view(
         features=matrix[:, : len(names)],
         beside=matrix[:, len(names) :],
         is_label=rows.column("is_label").to_numpy(zero_copy_only=False),
+        is_shown=rows.column("is_shown").to_numpy(zero_copy_only=False),
         labels=rows.column("labels").to_numpy()[begins.astype(np.int64)].astype(np.int64)
         if len(users)
         else np.zeros(0, dtype=np.int64),

@@ -37,7 +37,12 @@ def numbers_of_items() -> dict[str, Column]:
 
 
 def mixes(
-    events: DataFrame, items: DataFrame, now: datetime, before: datetime, window: timedelta
+    events: DataFrame,
+    items: DataFrame,
+    now: datetime,
+    before: datetime,
+    window: timedelta,
+    shown: Sequence[str] = (),
 ) -> DataFrame:
     """of, name, is_now, bin: of each event of the window before `now`, and of that before
     `before`, its type and each category of its item.
@@ -45,6 +50,7 @@ def mixes(
     Parameters
     ----------
     events : item_id, event_type, event_ts. items : item_id, categories; one row an item.
+    shown : event types of what was only shown: whose categories are ours, not the users'.
     """
 
     def within(until: datetime) -> Column:
@@ -56,7 +62,9 @@ def mixes(
         F.array(F.when(within(now), F.lit(True)), F.when(within(before), F.lit(False)))
     )
     type_ = F.struct(F.lit("event_type").alias("name"), F.col("event_type").alias("bin"))
-    categories = F.coalesce(F.array_distinct("categories"), F.array().cast("array<string>"))
+    none = F.array().cast("array<string>")
+    own = F.when(F.col("event_type").isin(*shown), none).otherwise(F.array_distinct("categories"))
+    categories = F.coalesce(own, none)
     of_items = F.transform(
         categories, lambda key: F.struct(F.lit("category").alias("name"), key.alias("bin"))
     )

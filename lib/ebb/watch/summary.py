@@ -67,7 +67,7 @@ def compared(night: Night) -> list[tuple[str, str]]:
 def tried(night: Night) -> list[tuple[str, str]]:
     """What the places that try things out were worth when they were last judged, as they were drawn
     and as other policies would have filled them; none where too few could tell of another."""
-    if not night.config.recommend.explores:
+    if not night.config.recommend.explorations:
         return []
     found = _latest(night, "trials").collect()
     figures = {(row["model"], row["metric"]): row for row in found}

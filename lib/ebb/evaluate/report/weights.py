@@ -40,7 +40,7 @@ def _weights(latest: JudgedNight) -> list[Block]:
     ]
     rows = []
     for source in (*SOURCES, _OTHER):
-        names = [name for name in order if sources.get(name, _OTHER) == source]
+        names = [name for name in order if (sources.get(name) or _OTHER) == source]
         if names:
             values = [known[name] for name in names]
             caption = f"{source}, {signed(sum(values))} in all"
