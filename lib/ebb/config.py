@@ -329,6 +329,25 @@ class Maintain(Section):
         return vacuum_after
 
 
+class Mlflow(Section):
+    """Where MLflow is told of studies and contests. Needs the extra `mlflow`.
+
+    Attributes
+    ----------
+    uri : of the tracking server or store, e.g. http://host:5000 or sqlite:////data/mlflow.db.
+    experiment : made where there is none of that name.
+    """
+
+    uri: str = Field(min_length=1)
+    experiment: str = Field(default="ebb", min_length=1)
+
+
+class Log(Section):
+    """Who else is told what was tried; None is nobody."""
+
+    mlflow: Mlflow | None = None
+
+
 class Run(Section):
     """`as_of` None means the last UTC midnight."""
 
@@ -367,6 +386,7 @@ class Config(Section):
     search: Search = Search()
     watch: Watch = Watch()
     maintain: Maintain = Maintain()
+    log: Log = Log()
 
     @model_validator(mode="after")
     def _facets_exist(self) -> Self:

@@ -23,6 +23,7 @@ from ebb.boxes import vectors as vectors_box
 from ebb.boxes import watch as watch_box
 from ebb.boxes.choose import Decision, choose_strategy
 from ebb.boxes.study import study, write_study
+from ebb.boxes.tracked import tracked_study
 from ebb.context import Night
 from ebb.durations import format_instant
 from ebb.evaluate.report import report_of
@@ -36,6 +37,7 @@ from ebb.schema import FORGETTING_CURVES, FORGETTING_FITS
 from ebb.steps import Outcome, RunLog, StepRun, logged
 from ebb.summary import NightSummary, print_queries, print_summary
 from ebb.tables import Stamp
+from ebb.tracking import require_mlflow, track
 
 
 def nightly(night: Night) -> None:
@@ -121,11 +123,13 @@ def evaluate(night: Night, report: Path | None = None) -> None:
     ----------
     report : where the report goes; None is evaluation-<as_of>.html in the working folder.
     """
+    require_mlflow(night)
     with _log(night) as log:
         vectors_box.vectors(night, log)
         _judge_and_watch(night, log)
         found = study(night)
         write_study(night, found)
+    track(night, tracked_study(night, found))
     print_study(found)
     path = report or Path(f"evaluation-{night.as_of:%Y-%m-%d}.html")
     path.parent.mkdir(parents=True, exist_ok=True)

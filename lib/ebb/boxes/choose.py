@@ -20,6 +20,7 @@ from ebb.boxes.ranker import (
     write_examples,
     written_examples,
 )
+from ebb.boxes.tracked import tracked_contest
 from ebb.boxes.watch import drifted_at
 from ebb.boxes.windows import seen_at, windows_before
 from ebb.context import Night
@@ -39,6 +40,7 @@ from ebb.schema import CHOICES, EVENTS, ITEMS
 from ebb.steps import COMPLETE, RunLog, StepRun, logged, stamp_for
 from ebb.storage import stored
 from ebb.tables import Stamp
+from ebb.tracking import require_mlflow, track
 
 SECTIONS = ("events", "items", "train", "language", "recommend")
 _STEP = "choose"
@@ -220,11 +222,12 @@ def _decide(night: Night, stamp: Stamp) -> StepRun:
         "repeat_share": repeats.share,
     }
     version = None
-    if settings_of(night) is not None:
+    if (ranker := settings_of(night)) is not None:
         choice, found, said = ranker_beside(night, views, choice, written_examples(night))
         remark += f"; {said}"
         if found is not None:
             version = register(night, found, stamp, facts)
+            track(night, tracked_contest(ranker, found, version))
     chosen = choice.chosen
     facts = {
         **stamp.facts,
@@ -253,6 +256,7 @@ def _views(night: Night, grounds: Grounds, stamp: Stamp) -> list[View]:
         return []
     if ranker is not None:
         require_xgboost()
+        require_mlflow(night)
     views = []
     for place, window in enumerate([*grounds.windows, *grounds.further]):
         with seen_at(night, grounds.columns.half_lives, window) as seen:
