@@ -101,7 +101,8 @@ def _evaluate_slates(
             if config.events.shown:
                 shown = shown_between(tables.read(EVENTS), config.events, before.as_of, end)
                 theirs = shown.join(users, on="user_id", how="left_semi")
-                rows = rows.unionByName(taken_of_shown(theirs, then, slates))
+                since = then.where(F.col("event_ts") >= F.lit(before.as_of))
+                rows = rows.unionByName(taken_of_shown(theirs, since, slates))
             commit = write_evaluations(tables, rows, "published", stamp, end)
         return StepRun({"evaluations": commit.rows_written}, f"slates of {stamp.as_of:%Y-%m-%d}")
 

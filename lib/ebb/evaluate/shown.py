@@ -20,7 +20,7 @@ def taken_of_shown(shown: DataFrame, events: DataFrame, slates: DataFrame) -> Da
     Parameters
     ----------
     shown : user_id, item_id, event_ts, of a label window.
-    events : user_id, item_id, event_ts, weight: counted, strictly before the window's end.
+    events : user_id, item_id, event_ts, weight: counted as seen from the window's end, of it.
     slates : user_id, item_id: what was recommended at the window's beginning.
 
     Returns
