@@ -291,5 +291,6 @@ class Recommend(_Section):
     @property
     def explorations(self) -> tuple[Explore, ...]:
         """The ways in which places try things out, everybody's and the arms'."""
-        arms = self.experiment.arms.values() if self.experiment else ()
-        return tuple(one.explore for one in (self, *arms) if one.explore is not None)
+        arms = list(self.experiment.arms.values()) if self.experiment else []
+        found = (self.explore, *(arm.explore for arm in arms))
+        return tuple(explore for explore in found if explore is not None)
