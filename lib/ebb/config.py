@@ -152,10 +152,16 @@ class EventType(Section):
             raise ValueError("cancels belongs to a type with effect: cancel only")
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _shown_weighs_nothing(cls, given: Any) -> Any:
+        is_shown = isinstance(given, dict) and given.get("effect") == "shown"
+        return {"weight": 0.0, **given} if is_shown else given
+
     @model_validator(mode="after")
     def _shown_is_no_interest(self) -> Self:
         if self.effect == "shown":
-            if self.weight and "weight" in self.model_fields_set:
+            if self.weight != 0:
                 raise ValueError(
                     f"effect shown has no weight, given {self.weight:g}; leave weight out"
                 )

@@ -33,11 +33,10 @@ def transform_value(transform: ValueTransform | None, value: Column) -> Column:
 
 
 def weight_of(types: Mapping[str, EventType], event_type: Column, value: Column) -> Column:
-    """weight = a * v of an event; 0 for a cancelling one and for what was only shown, null for an
-    unknown type."""
+    """weight = a * v of an event; 0 for a cancelling one, null for an unknown type."""
     weight = F.lit(None).cast("double")
     for name, kind in types.items():
-        a = 0.0 if kind.effect in ("cancel", "shown") else kind.weight
+        a = 0.0 if kind.effect == "cancel" else kind.weight
         own = F.lit(a) * transform_value(kind.value, value)
         weight = F.when(event_type == name, own).otherwise(weight)
     return weight
