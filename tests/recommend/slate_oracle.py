@@ -68,7 +68,9 @@ class SmallWorld:
         )
 
     def columns(self, repeat: bool, shown: bool = False) -> Columns:
-        return Columns(LIVES, ("category",), ("neighbours", "ease", "als", "content"), repeat, shown)
+        return Columns(
+            LIVES, ("category",), ("neighbours", "ease", "als", "content"), repeat, shown
+        )
 
     def event_frame(self, spark: SparkSession) -> DataFrame:
         rows = [(u, i, "view", AS_OF - age * DAY, w) for u, i, age, w in self.events]
