@@ -106,7 +106,7 @@ class _Study:
             yield from (self._tried(number, one) for number, one in asked.items())
             return
         with ThreadPoolExecutor(len(asked)) as pool:
-            work = inheritable_thread_target(self._tried)
+            work = inheritable_thread_target(self.night.spark)(self._tried)
             running = [pool.submit(work, number, one) for number, one in asked.items()]
             try:
                 yield from (done.result() for done in as_completed(running))
