@@ -106,8 +106,11 @@ class _Study:
             yield from (self._tried(number, one) for number, one in asked.items())
             return
         with ThreadPoolExecutor(len(asked)) as pool:
-            work = inheritable_thread_target(self.night.spark)(self._tried)
-            running = [pool.submit(work, number, one) for number, one in asked.items()]
+            # Wrapped anew for each: threads must not share the properties of Spark's jobs.
+            running = [
+                pool.submit(inheritable_thread_target(self.night.spark)(self._tried), number, one)
+                for number, one in asked.items()
+            ]
             try:
                 yield from (done.result() for done in as_completed(running))
             except BaseException:
