@@ -224,7 +224,7 @@ def kept_at(
     if kept is None:
         return None
     config = night.config
-    made_by = config.fingerprint("events", "items", "recommend")
+    made_by = config.fingerprint("events", "items", "language", "recommend")
     models = config.train.model_dump_json(exclude={"ranker"})
     text = f"{made_by} {models} {window} {columns} {users}"
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
