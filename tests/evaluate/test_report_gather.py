@@ -35,7 +35,7 @@ def features(as_of: datetime, user: str, divergence: dict[str, float | None] | N
 
 def place(as_of: datetime, user: str, rank: int, item: str) -> tuple:
     reason = ("history", item, None, None, None, None, 1.0, f"You took {item}.")
-    return (as_of, user, rank, item, 0.5, "history", [reason], 1.0, "v", None)
+    return (as_of, user, rank, item, 0.5, "history", [reason], 1.0, None, None, "v", None)
 
 
 def write(tables: Tables, table, as_of: datetime, rows: list[tuple]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from ebb.boxes import search as search_box
 from ebb.boxes import shared_views
+from ebb.boxes.choose import SECTIONS
 from ebb.boxes.search import search
 from ebb.context import Night
 from ebb.errors import RunError
@@ -65,7 +66,7 @@ def test_a_search_finds_what_people_go_by_and_says_what_to_write(shop, monkeypat
     assert values[None] < 0.5 and values['"rising"'] < 1.0
     assert list(rows[1]["by_night"]) == ["2026-01-18T00:00:00Z"]
     assert set(rows[1]["versions"]) == {"events", "items"}
-    assert rows[0]["config"] == night.config.fingerprint("events", "items", "train", "recommend")
+    assert rows[0]["config"] == night.config.fingerprint(*SECTIONS)
     out = capsys.readouterr().out
     assert "Better: trial" in out and "--set recommend.strategy=history" in out
 
