@@ -9,6 +9,7 @@ from deltalake import DeltaTable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from ebb.errors import RunError
 from ebb.schema import ALL, EVALUATIONS, HOT_LIST, INTEREST_STATE, INTERESTS_NOW
 from ebb.tables import Stamp, Tables, conform
 
@@ -50,6 +51,13 @@ def test_missing_and_undeclared_columns_are_named(tables: Tables) -> None:
         ValueError, match=r"missing columns \['n'\], undeclared columns \['extra'\]"
     ):
         conform(HOT_LIST, wrong)
+
+
+def test_a_table_of_another_version_is_named_with_the_remedy(tables: Tables) -> None:
+    rows = tables.spark.createDataFrame([], HOT_LIST.schema)
+    rows.drop("n").write.format("delta").save(tables.path(HOT_LIST))
+    with pytest.raises(RunError, match=r"hot_list was made by another version of ebb.*--root"):
+        tables.write_slice(HOT_LIST, rows, Stamp("hot list", NIGHT, "c"))
 
 
 def test_a_table_replaced_with_other_columns_still_lies_by_its_partitions(tables: Tables) -> None:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
 from ebb.durations import format_instant, parse_instant
+from ebb.errors import RunError
 from ebb.schema import Table
 from ebb.stamps import LAST_FEW, newest_first
 from ebb.stamps import Commit as Commit
@@ -132,7 +134,7 @@ class Tables:
             writer = writer.option("mergeSchema" if condition else "overwriteSchema", "true")
         if table.lies_by:  # or a new schema would come with no partitions at all
             writer = writer.partitionBy(table.lies_by)
-        writer.save(self.path(table))
+        self._save(table, writer)
         return self.history(table, limit=1)[0]
 
     def append(
@@ -154,7 +156,18 @@ class Tables:
         )
         if once is not None:
             writer = writer.option("txnAppId", f"ebb {table.name}").option("txnVersion", once)
-        writer.save(self.path(table))
+        self._save(table, writer)
+
+    def _save(self, table: Table, writer: DataFrameWriter) -> None:
+        try:
+            writer.save(self.path(table))
+        except AnalysisException as error:
+            if error.getCondition() != "DELTA_METADATA_MISMATCH":
+                raise
+            raise RunError(
+                f"{self.path(table)} was made by another version of ebb, with other columns; move "
+                "that folder away, or begin with a fresh root (--root)"
+            ) from error
 
     def delta(self, table: Table) -> DeltaTable:
         """The table for a merge; made if it isn't there."""
