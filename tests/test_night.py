@@ -71,7 +71,7 @@ def shop(tables: Tables, tmp_path: Path) -> Shop:
 
 @pytest.fixture(scope="module")
 def whole(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """A shop with one night done, left alone: for tests that look, or compare with it."""
+    """A shop with one night done, for tests that look, or compare with it; the last changes it."""
     folder = tmp_path_factory.mktemp("whole")
     shop = Shop(Tables(spark, str(folder / "root")), folder / "landing")
     shop.catalogue(CATALOGUE)
@@ -150,27 +150,6 @@ def test_a_night_fills_its_tables_a_second_run_changes_nothing_and_the_next_judg
     assert {r["as_of"].astimezone(UTC) for r in judged} == {NIGHT}
 
 
-def test_reruns_changes_and_late_events_rebuild_what_hangs_on_them_and_say_why(shop: Shop) -> None:
-    shop.land("1.jsonl", week())
-    run(shop)
-    before = content(shop.tables)
-    assert "interests: rebuilt, as --rerun asks" in run(shop, rerun=True)
-    assert content(shop.tables) == before
-    said = run(shop, shop.config(recommend={"n": 2}))
-    assert "interests … already complete" in said
-    assert "recommend: rebuilt, since the configuration changed: recommend" in said
-    assert shop.tables.read(RECOMMENDATIONS).where("rank > 2").count() == 0
-    shop.land("2.jsonl", [line("u1", "b", "view", "01-10 12:00")])
-    assert "interests … already complete" in run(shop, shop.config(recommend={"n": 2}))
-    shop.land("3.jsonl", [line("u1", "b", "view", "01-04 12:00")])
-    slates = shop.tables.history(RECOMMENDATIONS)[0].version
-    said = run(shop, shop.config(recommend={"n": 2}))
-    assert "interests: rebuilt, since its input changed: events" in said
-    # What people may have seen stays, unless somebody asks.
-    assert "recommend … published before its input changed; --rerun redoes it" in said
-    assert shop.tables.history(RECOMMENDATIONS)[0].version == slates
-
-
 def test_a_choice_is_made_on_windows_before_as_of_kept_for_a_while_and_made_anew_then(
     shop: Shop,
 ) -> None:
@@ -196,7 +175,9 @@ def test_a_choice_is_made_on_windows_before_as_of_kept_for_a_while_and_made_anew
     assert decided(0) == NIGHT  # an earlier night never takes a later one's choice
 
 
-def test_neither_order_nor_anything_from_as_of_on_matters(shop: Shop, whole: Shop) -> None:
+def test_neither_order_nor_a_crash_nor_anything_from_as_of_on_matters(
+    shop: Shop, whole: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines = [*week(), line("u1", "c", "buy", "01-10 00:00", value=9)]
     lines.append(line("new", "z", "view", "01-12 00:00"))
     lines.append(line("u1", "a", "return", "01-11 00:00", value=9))
@@ -204,14 +185,6 @@ def test_neither_order_nor_anything_from_as_of_on_matters(shop: Shop, whole: Sho
     shop.catalogue(reversed(CATALOGUE))
     shop.land("2.jsonl", lines[:40])
     shop.land("1.jsonl", lines[40:])
-    run(shop)
-    assert content(shop.tables) == content(whole.tables)
-
-
-def test_a_crash_after_a_box_goes_on_to_the_same_tables(
-    shop: Shop, whole: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shop.land("1.jsonl", week())
 
     def die(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -265,3 +238,23 @@ def test_a_user_who_is_shown_gets_interests_and_slate(
     assert "The a" in text
     show(night, user_id="nobody")
     assert "We don't know" in capsys.readouterr().out
+
+
+def test_reruns_changes_and_late_events_rebuild_what_hangs_on_them_and_say_why(whole: Shop) -> None:
+    shop = whole  # the last to use it: it doesn't stay as it was
+    before = content(shop.tables)
+    assert "interests: rebuilt, as --rerun asks" in run(shop, rerun=True)
+    assert content(shop.tables) == before
+    said = run(shop, shop.config(recommend={"n": 2}))
+    assert "interests … already complete" in said
+    assert "recommend: rebuilt, since the configuration changed: recommend" in said
+    assert shop.tables.read(RECOMMENDATIONS).where("rank > 2").count() == 0
+    shop.land("2.jsonl", [line("u1", "b", "view", "01-10 12:00")])
+    assert "interests … already complete" in run(shop, shop.config(recommend={"n": 2}))
+    shop.land("3.jsonl", [line("u1", "b", "view", "01-04 12:00")])
+    slates = shop.tables.history(RECOMMENDATIONS)[0].version
+    said = run(shop, shop.config(recommend={"n": 2}))
+    assert "interests: rebuilt, since its input changed: events" in said
+    # What people may have seen stays, unless somebody asks.
+    assert "recommend … published before its input changed; --rerun redoes it" in said
+    assert shop.tables.history(RECOMMENDATIONS)[0].version == slates
