@@ -215,6 +215,6 @@ def test_without_xgboost_the_missing_extra_is_named(monkeypatch) -> None:
     def absent(name: str) -> None:
         raise ImportError(f"No module named {name}")
 
-    monkeypatch.setattr(trees_module, "import_module", absent)
+    monkeypatch.setattr("ebb.extras.import_module", absent)
     with pytest.raises(RunError, match=r"train\.ranker needs .* pip install 'ebb\[ranker\]'"):
         trees_module.require_xgboost()

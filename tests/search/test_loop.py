@@ -12,7 +12,6 @@ import pytest
 
 from ebb.errors import RunError
 from ebb.progress import Progress
-from ebb.search import proposals
 from ebb.search.loop import Asked, Course
 from ebb.search.proposals import REQUIREMENT, planned, require_optuna
 from ebb.search.settings import Parameter, Range, Search
@@ -159,7 +158,7 @@ def test_without_optuna_the_command_that_installs_it_is_named(monkeypatch) -> No
     def absent(name: str) -> None:
         raise ImportError(f"No module named {name}")
 
-    monkeypatch.setattr(proposals, "import_module", absent)
+    monkeypatch.setattr("ebb.extras.import_module", absent)
     with pytest.raises(RunError) as error:
         require_optuna()
     assert f"{sys.executable} -m pip install '{REQUIREMENT}'" in str(error.value)

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from ebb.errors import RunError
+from ebb.extras import require
 from ebb.language.encoder import VECTORS, Fitted, of_unit_length, vector_batch, version_of
 from ebb.language.settings import SentenceTransformers
 
@@ -47,10 +47,7 @@ def require_sentence_transformers() -> None:
     RunError
         When the extra `text` isn't installed.
     """
-    try:
-        import_module("sentence_transformers")
-    except ImportError as error:
-        raise RunError(f"{_MISSING} ({error})") from error
+    require(_MISSING, "sentence_transformers")
 
 
 def encoded(

@@ -7,14 +7,13 @@ user's rows alone, so that the sums are the same bits on any cluster.
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pyspark import SparkContext
 
-from ebb.errors import RunError
+from ebb.extras import require
 from ebb.ranker.features import Matrix
 from ebb.recommend.catalogue import Doubles
 from ebb.shipped import ship, shipped
@@ -36,11 +35,7 @@ def require_xgboost() -> None:
     RunError
         When the extra `ranker` isn't installed.
     """
-    try:
-        for needed in ("sklearn", "xgboost.spark"):
-            import_module(needed)
-    except ImportError as error:
-        raise RunError(f"{_MISSING} ({error})") from error
+    require(_MISSING, "sklearn", "xgboost.spark")
 
 
 class Trees:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ebb.errors import RunError
+from ebb.extras import require
 from ebb.search.settings import Parameter, Range, Search
 from ebb.search.space import Parameters, raw_of, raws_of, value_of
 from ebb.search.trials import Trial
@@ -38,13 +37,8 @@ def require_optuna() -> None:
     RunError
         When the extra `search` isn't installed.
     """
-    try:
-        import_module("optuna")
-    except ImportError as error:
-        raise RunError(
-            "search needs optuna, which the extra search brings: "
-            f"{sys.executable} -m pip install '{REQUIREMENT}' ({error})"
-        ) from error
+    command = f"{sys.executable} -m pip install '{REQUIREMENT}'"
+    require(f"search needs optuna, which the extra search brings: {command}", "optuna")
 
 
 def planned(parameters: Mapping[str, Parameter], settings: Search) -> int:
