@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import import_module
 
 from ebb.config import Mlflow
 from ebb.context import Night
 from ebb.durations import format_instant
-from ebb.errors import RunError
+from ebb.extras import require
 
 _MISSING = (
     "log.mlflow needs mlflow, which the extra mlflow brings: pip install 'ebb[mlflow]', or leave "
@@ -23,7 +22,9 @@ _MISSING = (
 # What MLflow takes at once.
 _METRICS_AT_ONCE = 1_000
 # What a run's configuration is: the sections that say what comes of it.
-_SECTIONS = ("events", "items", "users", "interests", "train", "recommend", "evaluate")
+_SECTIONS = (
+    "events", "items", "users", "interests", "language", "train", "recommend", "evaluate",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,8 @@ def require_mlflow(night: Night) -> None:
     RunError
         When the extra `mlflow` isn't installed.
     """
-    if night.config.log.mlflow is None:
-        return
-    try:
-        import_module("mlflow")
-    except ImportError as error:
-        raise RunError(f"{_MISSING} ({error})") from error
+    if night.config.log.mlflow is not None:
+        require(_MISSING, "mlflow")
 
 
 def track(night: Night, tracked: Tracked) -> None:
