@@ -23,9 +23,6 @@ from ebb.evaluate.splits import Split, rolling_nights
 from ebb.recommend.choose import ndcg
 from ebb.search.verdict import METRIC
 
-# Before the first night there must be so many horizons of past.
-_LEAST_PAST = 2
-
 
 @dataclass(frozen=True)
 class Rolling:
@@ -82,7 +79,7 @@ def nights_of(night: Night) -> Rolling:
     grounds: dict[Split, Grounds] = {}
     for window in rolling_nights(night.as_of - horizon, horizon, many):
         found = grounds_at(replace(night, as_of=window.as_of))
-        if window.as_of - found.first < horizon * _LEAST_PAST:
+        if not window.has_past(found.first):
             break
         grounds[window] = found
     windows = list(grounds)

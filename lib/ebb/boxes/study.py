@@ -50,8 +50,6 @@ _ROWS = (
     "ahead_low double, ahead_high double"
 )
 _SLATES = "model string, user_id string, rank int, item_id string"
-# Before the first as_of judged there must be so many horizons of past.
-_LEAST_PAST = 2
 
 
 @dataclass(frozen=True)
@@ -141,14 +139,13 @@ def study(night: Night) -> Study:
     RunError
         When the events don't reach back far enough for a single one.
     """
-    horizon = night.config.evaluate.horizon
     views: Views = {}
     found = []
     for window in judged_windows(night):
         before = replace(night, as_of=window.as_of)
         with night.progress.step(f"judge {format_instant(before.as_of)}") as shown:
             grounds = grounds_at(before)
-            if before.as_of - grounds.first < horizon * _LEAST_PAST:
+            if not window.has_past(grounds.first):
                 shown.note("the events don't reach back far enough")
                 break
             judged = _judged(before, grounds, window, views)

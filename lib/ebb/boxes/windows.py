@@ -31,9 +31,6 @@ from ebb.recommend.views import View
 from ebb.schema import EVENTS, ITEMS
 from ebb.storage import stored
 
-# Before its first window an as_of needs a past of this many windows.
-_LEAST_PAST = 2
-
 
 def windows_before(
     as_of: datetime,
@@ -52,7 +49,7 @@ def windows_before(
     horizon = settings.choose.horizon or half_lives.scale
     ends = [as_of - horizon * place for place in range(most or settings.choose.nights)]
     windows = [Split(end - horizon, end) for end in ends]
-    return [w for w in windows if w.as_of - first >= horizon * _LEAST_PAST]
+    return [window for window in windows if window.has_past(first)]
 
 
 @dataclass(frozen=True)

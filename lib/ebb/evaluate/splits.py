@@ -16,6 +16,9 @@ from itertools import accumulate
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+# So many label windows must lie before an as_of.
+_LEAST_PAST = 2
+
 
 @dataclass(frozen=True)
 class Split:
@@ -36,6 +39,11 @@ class Split:
                 raise ValueError(f"{instant} has no zone; expected an instant such as in UTC")
         if self.until <= self.as_of:
             raise ValueError(f"until {self.until}: expected an instant after as_of {self.as_of}")
+
+    def has_past(self, first: datetime) -> bool:
+        """Whether what is known goes back two label windows' length: with less there is too little
+        to learn from. `first` is the first event's instant."""
+        return self.as_of - first >= (self.until - self.as_of) * _LEAST_PAST
 
     def known(self, events: DataFrame) -> DataFrame:
         """The events strictly before as_of."""
