@@ -438,7 +438,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _thompson_has_impressions(self) -> Self:
-        if not self.events.shown and "thompson" in (e.method for e in self.recommend.explorations):
+        if not self.events.shown and self.recommend.learns_from_shown:
             raise ValueError(
                 "recommend.explore.method is thompson, which learns from what was shown; declare "
                 "an event type with effect: shown under events.types, or write method: epsilon"

@@ -100,7 +100,7 @@ def prepared(night: Night, events: DataFrame, decision: Decision) -> Prepared:
         decision.columns,
         config,
         shown,
-        tries_by_shown="thompson" in (e.method for e in config.recommend.explorations),
+        tries_by_shown=config.recommend.learns_from_shown,
     )
 
 

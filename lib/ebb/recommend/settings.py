@@ -294,3 +294,8 @@ class Recommend(_Section):
         arms = list(self.experiment.arms.values()) if self.experiment else []
         found = (self.explore, *(arm.explore for arm in arms))
         return tuple(explore for explore in found if explore is not None)
+
+    @property
+    def learns_from_shown(self) -> bool:
+        """Whether a place that tries things out goes by how items did that were shown."""
+        return any(explore.method == "thompson" for explore in self.explorations)
