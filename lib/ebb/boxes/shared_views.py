@@ -94,5 +94,8 @@ def _made_with(config: Config) -> str:
 
 
 def _size(view: View) -> int:
-    parts = (view.features, view.beside, view.places, view.is_label, view.starts, view.labels)
+    parts = (
+        view.features, view.beside, view.places, view.is_label, view.is_shown, view.starts,
+        view.labels,
+    )  # fmt: skip
     return sum(part.nbytes for part in parts)
