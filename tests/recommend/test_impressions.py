@@ -42,6 +42,15 @@ def log(spark: SparkSession, rows: list[Row]) -> tuple[DataFrame, DataFrame]:
     return shown, whole.where("weight <> 0")
 
 
+def random_rows(seed: int) -> list[Row]:
+    dice = random.Random(seed)
+    return [
+        (dice.choice("xyz"), dice.choice("abc"), dice.randrange(1, 40) / 2,
+         dice.choice([0.0, 0.0, 0.0, 1.0, 2.0, -1.0]))
+        for _ in range(90)
+    ]  # fmt: skip
+
+
 def passed_by_the_book(rows: list[Row], half_life: float) -> dict[tuple[str, str], float]:
     found: dict[tuple[str, str], float] = {}
     for user, item, age, weight in rows:
@@ -60,12 +69,7 @@ def test_what_was_passed_over_by_hand_and_by_the_book(spark: SparkSession) -> No
     ]  # fmt: skip
     expected = {("ann", "a"): 0.75, ("bob", "a"): 0.5, ("bob", "b"): 0.5}
     assert passed_by_the_book(rows, 7.0) == expected
-    dice = random.Random(5)
-    more: list[Row] = [
-        (dice.choice("xyz"), dice.choice("abc"), dice.randrange(1, 40) / 2,
-         dice.choice([0.0, 0.0, 0.0, 1.0, 2.0, -1.0]))
-        for _ in range(90)
-    ]  # fmt: skip
+    more = random_rows(5)
     found = passed_over(*log(spark, rows + more), AS_OF, 7 * DAY)
     truth = passed_by_the_book(rows + more, 7.0)
     assert {(r["user_id"], r["item_id"]): r["passed"] for r in found.collect()} == {
@@ -96,12 +100,7 @@ def test_what_came_of_showing_each_item_by_hand_and_by_the_book(spark: SparkSess
     ]  # fmt: skip
     expected = {"a": [0.75, 0.125], "b": [0.0, 0.5]}
     assert tried_by_the_book(rows, 7.0) == expected
-    dice = random.Random(6)
-    more: list[Row] = [
-        (dice.choice("xyz"), dice.choice("abc"), dice.randrange(1, 40) / 2,
-         dice.choice([0.0, 0.0, 0.0, 1.0, 2.0, -1.0]))
-        for _ in range(90)
-    ]  # fmt: skip
+    more = random_rows(6)
     found = items_tried(*log(spark, (rows + more)[::-1]), AS_OF, 7 * DAY).collect()
     truth = tried_by_the_book(rows + more, 7.0)
     assert {r["item_id"]: [r["taken"], r["left"]] for r in found} == {
