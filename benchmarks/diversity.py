@@ -25,12 +25,12 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from quality import MODES, SETS, night_of, seen
+from quality import MODES, SETS, grounds_of, night_of, seen
 from rich.console import Console
 from rich.table import Table
 
-from ebb.boxes.choose import grounds_at
-from ebb.boxes.study import Views, category_shares, chosen_at, judged_windows
+from ebb.boxes.choose import Grounds
+from ebb.boxes.study import Views, category_shares, chosen_at
 from ebb.boxes.windows import Seen, seen_at
 from ebb.context import Night
 from ebb.evaluate.catalogue import catalogue_metrics
@@ -67,20 +67,22 @@ def main() -> None:
             nights = {mode: night_of(name, mode, root, options) for mode in MODES}
             if not (Path(root) / name / "events").exists():
                 ingest(nights["new"])
-            views = seen(nights, options.views)
+            grounds = {mode: grounds_of(night) for mode, night in nights.items()}
+            views = seen(nights, grounds, options.views)
             for mode, night in nights.items():
-                found[f"{name} {mode}"] = measured(night, views, options.users)
+                ((window, own),) = grounds[mode].items()
+                found[f"{name} {mode}"] = measured(night, window, own, views, options.users)
                 report(f"{name} {mode}", found[f"{name} {mode}"])
     if options.plot:
         draw(found, options.plot)
     print(json.dumps(found), flush=True)
 
 
-def measured(night: Night, views: Views, most_users: int) -> dict[str, dict[str, float]]:
+def measured(
+    night: Night, window: Split, grounds: Grounds, views: Views, most_users: int
+) -> dict[str, dict[str, float]]:
     """Metrics of slates as scored, and of each way to re-rank them."""
-    (window,) = judged_windows(night)
     before = replace(night, as_of=window.as_of)
-    grounds = grounds_at(before)
     choice = chosen_at(before, grounds, window, views).choice
     with seen_at(before, grounds.columns.half_lives, window) as known:
         users = labelled(night, known.known, window, most_users)

@@ -36,8 +36,16 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from ebb.boxes.choose import grounds_at
-from ebb.boxes.study import AUTO, Chosen, Views, chosen_at, judged_windows, slates_of
+from ebb.boxes.choose import Grounds, grounds_at
+from ebb.boxes.study import (
+    AUTO,
+    Chosen,
+    Views,
+    chosen_at,
+    judged_windows,
+    slates_of,
+    views_needed,
+)
 from ebb.boxes.windows import seen_at
 from ebb.config_file import load_config
 from ebb.context import Night
@@ -154,12 +162,12 @@ def judge(name: str, root: str, options: argparse.Namespace) -> Iterator[tuple[s
     one = nights["new"]
     if not (Path(root) / name / "events").exists():
         ingest(one)
-    views = seen(nights, options.views)
+    grounds = {mode: grounds_of(night) for mode, night in nights.items()}
+    views = seen(nights, grounds, options.views)
     for mode, night in nights.items():
         found, n = [], night.config.recommend.n
-        for window in judged_windows(night):
-            before = replace(night, as_of=window.as_of)
-            chosen = chosen_at(before, grounds_at(before), window, views)
+        for window, own in grounds[mode].items():
+            chosen = chosen_at(replace(night, as_of=window.as_of), own, window, views)
             found.append((window, chosen))
         if options.slates:
             write_slates(found[0][1], n, options.slates / f"{name}_{mode}.parquet")
@@ -184,19 +192,20 @@ def night_of(name: str, mode: str, root: str, options: argparse.Namespace) -> Ni
     return Night(spark, tables, config, as_of, Progress(terminal=False), "evaluate", "benchmark")
 
 
-def seen(nights: dict[str, Night], kept: Path | None) -> Views:
+def grounds_of(night: Night) -> dict[Split, Grounds]:
+    """What is to be chosen on at each window judged."""
+    return {w: grounds_at(replace(night, as_of=w.as_of)) for w in judged_windows(night)}
+
+
+def seen(
+    nights: dict[str, Night], grounds: dict[str, dict[Split, Grounds]], kept: Path | None
+) -> Views:
     """The views that the studies of both modes need, from one fit a window."""
     wanted: dict[tuple[HalfLives, Split], dict[tuple[Columns, int], Night]] = {}
-    for night in nights.values():
-        settings, choose = night.config.evaluate, night.config.recommend.choose
-        for window in judged_windows(night):
-            grounds = grounds_at(replace(night, as_of=window.as_of))
-            for one, users in (
-                (window, settings.users),
-                *((before, choose.users) for before in (*grounds.windows, *grounds.further)),
-            ):
-                key = (grounds.columns.half_lives, one)
-                wanted.setdefault(key, {})[grounds.columns, users] = night
+    for mode, night in nights.items():
+        for window, own in grounds[mode].items():
+            for one, columns, users in views_needed(night, own, window):
+                wanted.setdefault((columns.half_lives, one), {})[columns, users] = night
     views: Views = {}
     for place, ((half_lives, window), asked) in enumerate(wanted.items(), start=1):
         night = next(iter(asked.values()))
