@@ -234,7 +234,7 @@ def kept_at(
         return None
     config = night.config
     made_by = config.fingerprint("events", "items", "language", "recommend")
-    models = config.train.model_dump_json(exclude={"ranker"})
+    models = config.train.model_dump_json(exclude={"ranker"}, exclude_none=True)
     text = f"{made_by} {models} {window} {columns} {users}"
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     return kept / f"{Path(night.config.root).name}-{name}.pickle"

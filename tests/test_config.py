@@ -141,6 +141,7 @@ def test_a_fingerprint_changes_with_its_sections_and_no_others() -> None:
     two = Config.model_validate(content(train={"als": {"rank": 64}}))
     assert one.fingerprint("interests") == two.fingerprint("interests")
     assert one.fingerprint("interests", "train") != two.fingerprint("interests", "train")
+    assert one.language is None and one.fingerprint("language") == one.fingerprint()
 
 
 def test_a_fingerprint_is_the_same_however_a_value_is_written() -> None:

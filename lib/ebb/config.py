@@ -490,9 +490,13 @@ class Config(Section):
         return self._mapped_facets()[1:]
 
     def fingerprint(self, *sections: str) -> str:
-        """Hash of the named sections: equal hashes mean equal results from equal input."""
+        """Hash of the named sections: equal hashes mean equal results from equal input.
+
+        What is off (None) is left out, so that a version of ebb with one more thing to turn on
+        doesn't make anew what an earlier one made.
+        """
         chosen: dict[str, Any] = self.model_dump(
-            mode="json", include=set(sections), exclude=_WITHOUT_EFFECT
+            mode="json", include=set(sections), exclude=_WITHOUT_EFFECT, exclude_none=True
         )
         canonical = json.dumps(chosen, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
