@@ -6,19 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ebb.evaluate.experiments import Group, chi_square_tail, sample_ratio_p, t_quantile, welch
-
-
-@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 8, 11])
-def test_the_chi_square_tail_is_scipys(freedom: int) -> None:
-    for x in (0.0, 0.3, 1.0, 3.84, 10.0, 40.0):
-        assert chi_square_tail(x, freedom) == pytest.approx(stats.chi2.sf(x, freedom), rel=1e-9)
-
-
-@pytest.mark.parametrize("freedom", [5.0, 12.3, 50.0, 1e5])
-def test_quantiles_of_t_are_scipys(freedom: float) -> None:
-    for share in (0.5, 0.9, 0.975, 0.995):
-        assert t_quantile(share, freedom) == pytest.approx(stats.t.ppf(share, freedom), rel=2e-3)
+from ebb.evaluate.experiments import Group, sample_ratio_p, welch
 
 
 def test_the_interval_of_a_difference_is_welchs() -> None:
@@ -29,7 +17,7 @@ def test_the_interval_of_a_difference_is_welchs() -> None:
     expected = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
     assert found is not None and found.users == 65
     assert found.value == pytest.approx(one.mean() - other.mean())
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-3)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-9)
 
 
 def test_a_lone_user_says_nothing_of_a_difference_and_equal_figures_leave_no_doubt() -> None:

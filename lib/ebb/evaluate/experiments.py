@@ -1,4 +1,4 @@
-"""Arms of an experiment held against each other: independent groups of users. Pure Python.
+"""Arms of an experiment held against each other: independent groups of users. No Spark.
 
 Each user is in one arm, so nothing is paired: the difference of two means has the interval of Welch
 (1947). Before any figure is believed, the arms' sizes are held against what was meant
@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import NormalDist
+
+from scipy.special import chdtrc, stdtrit
 
 from ebb.evaluate.significance import LEVEL, Interval
 
@@ -43,7 +44,7 @@ def welch(first: Group, second: Group, level: float = LEVEL) -> Interval | None:
     freedom = sum(parts) ** 2 / sum(
         part**2 / (group.users - 1) for part, group in zip(parts, (first, second), strict=True)
     )
-    reach = t_quantile((1.0 + level) / 2.0, freedom) * spread
+    reach = float(stdtrit(freedom, (1.0 + level) / 2.0)) * spread
     return Interval(difference, difference - reach, difference + reach, users, level)
 
 
@@ -59,34 +60,4 @@ def sample_ratio_p(users: Mapping[str, int], shares: Mapping[str, float]) -> flo
         return 1.0
     expected = {arm: total * share / whole for arm, share in shares.items()}
     statistic = sum((users.get(arm, 0) - e) ** 2 / e for arm, e in expected.items())
-    return chi_square_tail(statistic, len(shares) - 1)
-
-
-def chi_square_tail(x: float, freedom: int) -> float:
-    """P(χ² ≥ x): the incomplete gamma function in its finite form for whole degrees of freedom."""
-    half = x / 2.0
-    if freedom % 2 == 0:
-        tail, term, order = math.exp(-half), math.exp(-half), 1.0
-    else:
-        tail, order = math.erfc(math.sqrt(half)), 1.5
-        term = 2.0 * math.sqrt(half / math.pi) * math.exp(-half)
-        if freedom == 1:
-            return tail
-        tail += term
-    for _ in range((freedom - 1) // 2 if freedom % 2 == 0 else (freedom - 3) // 2):
-        term *= half / order
-        tail += term
-        order += 1.0
-    return tail
-
-
-def t_quantile(share: float, freedom: float) -> float:
-    """Quantile of Student's t (Abramowitz & Stegun 26.7.5): to 0.2 % from 5 degrees of freedom."""
-    z = NormalDist().inv_cdf(share)
-    terms = (
-        (z**3 + z) / 4.0,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96.0,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384.0,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92_160.0,
-    )
-    return z + sum(term / freedom**power for power, term in enumerate(terms, start=1))
+    return float(chdtrc(len(shares) - 1, statistic))
