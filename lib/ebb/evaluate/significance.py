@@ -2,12 +2,13 @@
 
 Paired bootstrap on users (Efron 1979; percentile interval, Efron & Tibshirani 1993, chapter 13):
 the users are drawn again and again with replacement, and the figure of each draw is taken. What
-users share (the night, the catalogue) is not drawn anew; pool several nights for that, and draw
-users, not their rows.
+users share (the night, the catalogue) is not drawn anew: a figure of some nights that is to hold on
+others has the interval of `across_windows`, whose width comes from how the nights differ.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from scipy.special import stdtrit
 
 DRAWS = 2_000
 LEVEL = 0.95
@@ -22,6 +24,8 @@ LEVEL = 0.95
 MOST_USERS = 20_000
 # Users drawn at once: 16 MB of indices.
 _AT_ONCE = 4_000_000
+# Of a window's mean, where its users all differ alike.
+_LEAST_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,37 @@ def bootstrap_ratio(
     # A draw of nobody with a weight says nothing.
     low, high = np.nanquantile(means, [tail, 1.0 - tail])
     return Interval(float(over.sum() / under.sum()), float(low), float(high), len(over), level)
+
+
+def across_windows(windows: Sequence[ArrayLike], *, level: float = LEVEL) -> Interval | None:
+    """The mean difference to be expected on a window like these, with its interval.
+
+    Random effects: a window's mean is off by the luck of its users and by what all of them share
+    (tau^2, DerSimonian & Laird 1986). The interval is that of Hartung & Knapp (2001), of Student's
+    t, and never narrower than the luck of users alone makes it.
+
+    Parameters
+    ----------
+    windows : of each the differences of its users, shape (users,). One of a lone user is left out.
+
+    Returns
+    -------
+    None where there are fewer than two windows: nothing is known of how they differ.
+    """
+    figures = [one for one in (np.asarray(w, dtype=float) for w in windows) if len(one) > 1]
+    if len(figures) < 2:
+        return None
+    means = np.array([one.mean() for one in figures])
+    variances = np.array([max(one.var(ddof=1) / len(one), _LEAST_VARIANCE) for one in figures])
+    freedom = len(figures) - 1
+    weights = 1.0 / variances
+    excess = float(weights @ (means - weights @ means / weights.sum()) ** 2) - freedom
+    room = weights.sum() - weights @ weights / weights.sum()
+    weights = 1.0 / (variances + max(0.0, excess / room))
+    value = float(weights @ means / weights.sum())
+    spread = max(1.0, float(weights @ (means - value) ** 2) / freedom) / weights.sum()
+    reach = float(stdtrit(freedom, (1.0 + level) / 2.0)) * float(np.sqrt(spread))
+    return Interval(value, value - reach, value + reach, sum(map(len, figures)), level)
 
 
 def compare_models(
