@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import bootstrap, t, ttest_1samp
+from scipy.stats import bootstrap, norm
 
 from ebb.evaluate import significance
 from ebb.evaluate.significance import (
@@ -38,28 +38,28 @@ def test_the_interval_is_as_wide_as_theory_and_scipy_have_it() -> None:
 
 
 def test_windows_that_differ_count_each_as_one() -> None:
-    draw = np.random.default_rng(7)
-    # Equally many users, equally spread, so that every window weighs the same: a t test of means.
-    noise = draw.normal(0, 0.1, 400)
+    # Four windows of means that lie far apart, whose users are alike: the variance of the mean is
+    # that of the means, a fourth of it, and users' luck is no part of it.
     means = np.array([0.03, 0.01, -0.02, 0.04])
-    found = across_windows([mean + noise - noise.mean() for mean in means])
-    theirs = ttest_1samp(means, 0.0).confidence_interval(0.95)
-    assert found is not None and found.users == 1_600
-    assert found.value == pytest.approx(means.mean())
-    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high))
+    noise = np.tile([-0.01, 0.01], 200)
+    found = across_windows([mean + noise for mean in means])
+    assert found.users == 1_600 and found.value == pytest.approx(means.mean())
+    reach = norm.ppf(0.975) * means.std(ddof=1) / 2
+    assert (found.low, found.high) == pytest.approx((0.015 - reach, 0.015 + reach))
 
 
-def test_windows_that_are_alike_are_no_surer_than_their_users() -> None:
+def test_windows_that_are_alike_are_as_sure_as_their_users() -> None:
     # The means' variances are .01 and .04, so that they weigh 100 and 25.
-    found = across_windows([[1.0, 1.2], [0.9, 1.3]])
-    assert found is not None and found.value == pytest.approx(1.1)
-    assert found.high - found.value == pytest.approx(t.ppf(0.975, 1) / np.sqrt(125))
-    assert across_windows([[1.0, 1.2], [1.1]]) is None
+    found = across_windows([[1.0, 1.2], [0.9, 1.3], [7.0]])
+    assert (found.value, found.users) == (pytest.approx(1.1), 4)
+    assert found.high - found.value == pytest.approx(norm.ppf(0.975) / np.sqrt(125))
+    alone = across_windows([[1.0, 1.2]])
+    assert alone.high - alone.value == pytest.approx(norm.ppf(0.975) * 0.1)
 
 
-def test_windows_without_any_difference_are_level() -> None:
-    found = across_windows([np.zeros(9), np.zeros(5)])
-    assert found is not None and found.low < found.value == 0.0 < found.high
+def test_windows_without_users_or_differences_prove_nothing() -> None:
+    for nothing in (across_windows([np.zeros(9), np.zeros(5)]), across_windows([[1.0]])):
+        assert nothing.low < nothing.value == 0.0 < nothing.high
 
 
 def test_rows_of_the_same_user_are_drawn_together() -> None:

@@ -40,7 +40,7 @@ from small import Arriving, Shop, arrive
 
 AS_OF = datetime(2026, 1, 20, tzinfo=UTC)
 DAY = timedelta(days=1)
-RANKER = {"trees": 3, "depth": 2, "min_child_weight": 0.0, "windows": 3, "least_users": 1,
+RANKER = {"trees": 3, "depth": 2, "min_child_weight": 0.0, "windows": 4, "least_users": 1,
           "negatives": 3}  # fmt: skip
 
 
@@ -165,18 +165,18 @@ def run(spark, tmp_path_factory) -> Iterator[Night]:
 def test_a_night_keeps_its_training_set_its_ranker_and_how_it_did(run: Night) -> None:
     rows = run.tables.read_slice(TRAINING_SETS, AS_OF)
     windows = {r["label_from"].astimezone(UTC) for r in rows.select("label_from").collect()}
-    assert windows == {AS_OF - DAY, AS_OF - 2 * DAY, AS_OF - 3 * DAY}
-    # Nine users with two taken and three others: of two windows, of one, and of all three.
-    assert FITTED_ON == [90, 45, 135]
+    assert windows == {AS_OF - DAY * place for place in (1, 2, 3, 4)}
+    # Nine users with two taken and three others: of three windows, two, one, and all four.
+    assert FITTED_ON == [135, 90, 45, 180]
     stamps = [commit.stamp for commit in run.tables.history(TRAINING_SETS) if commit.stamp]
-    days = ("2026-01-17", "2026-01-18", "2026-01-19")
+    days = ("2026-01-16", "2026-01-17", "2026-01-18", "2026-01-19")
     assert {s.facts["label_from"] for s in stamps} == {f"{day}T00:00:00Z" for day in days}
     assert stamps[0].facts["names"][-len(BESIDE_NAMES) :] == list(BESIDE_NAMES)
     assert set(stamps[0].inputs) == {"events", "items"}
     (row,) = run.tables.read(RANKERS).collect()
     chosen = {r["strategy"]: r for r in run.tables.read(CHOICES).collect()}
     assert chosen["ranker"]["is_chosen"] and chosen["ranker"]["ndcg"] == row["ndcg"]
-    assert (row["users"], row["windows"], row["trees"], row["promoted"]) == (18, 3, 3, False)
+    assert (row["users"], row["windows"], row["trees"], row["promoted"]) == (27, 4, 3, False)
     assert row["reason"].startswith("not promoted, ")
     decision = Decision.of(run)
     assert decision is not None

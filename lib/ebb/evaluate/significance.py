@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from scipy.special import stdtrit
 
 DRAWS = 2_000
 LEVEL = 0.95
@@ -127,35 +127,36 @@ def bootstrap_ratio(
     return Interval(float(over.sum() / under.sum()), float(low), float(high), len(over), level)
 
 
-def across_windows(windows: Sequence[ArrayLike], *, level: float = LEVEL) -> Interval | None:
+def across_windows(windows: Sequence[ArrayLike], *, level: float = LEVEL) -> Interval:
     """The mean difference to be expected on a window like these, with its interval.
 
-    Random effects: a window's mean is off by the luck of its users and by what all of them share
-    (tau^2, DerSimonian & Laird 1986). The interval is that of Hartung & Knapp (2001), of Student's
-    t, and never narrower than the luck of users alone makes it.
+    Random effects (DerSimonian & Laird 1986): a window's mean is off by the luck of its users and
+    by what all of them share. Where windows differ by more than users' luck, few of them say
+    little, however many users each has. With two or three the interval is still a little narrow.
 
     Parameters
     ----------
     windows : of each the differences of its users, shape (users,). One of a lone user is left out.
-
-    Returns
-    -------
-    None where there are fewer than two windows: nothing is known of how they differ.
     """
     figures = [one for one in (np.asarray(w, dtype=float) for w in windows) if len(one) > 1]
-    if len(figures) < 2:
-        return None
+    if not figures:
+        return Interval(0.0, -np.inf, np.inf, 0, level)
     means = np.array([one.mean() for one in figures])
     variances = np.array([max(one.var(ddof=1) / len(one), _LEAST_VARIANCE) for one in figures])
-    freedom = len(figures) - 1
+    if len(figures) > 1:
+        variances = variances + _variance_between(means, variances)
     weights = 1.0 / variances
-    excess = float(weights @ (means - weights @ means / weights.sum()) ** 2) - freedom
-    room = weights.sum() - weights @ weights / weights.sum()
-    weights = 1.0 / (variances + max(0.0, excess / room))
     value = float(weights @ means / weights.sum())
-    spread = max(1.0, float(weights @ (means - value) ** 2) / freedom) / weights.sum()
-    reach = float(stdtrit(freedom, (1.0 + level) / 2.0)) * float(np.sqrt(spread))
+    reach = NormalDist().inv_cdf((1.0 + level) / 2.0) / float(np.sqrt(weights.sum()))
     return Interval(value, value - reach, value + reach, sum(map(len, figures)), level)
+
+
+def _variance_between(means: NDArray[np.float64], variances: NDArray[np.float64]) -> float:
+    """tau^2 of DerSimonian & Laird, of at least two windows."""
+    weights = 1.0 / variances
+    apart = float(weights @ (means - weights @ means / weights.sum()) ** 2)
+    room = float(weights.sum() - weights @ weights / weights.sum())
+    return max(0.0, (apart - (len(means) - 1)) / room)
 
 
 def compare_models(

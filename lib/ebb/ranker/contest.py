@@ -1,7 +1,7 @@
 """Whether the ranker may rank: held against the best of the other strategies, window by window.
 
-It must be ahead by more than noise over the windows held out, and ahead on each of two. Pure
-numpy; never imports Spark.
+It must be ahead by more than noise, that of users and that of windows, and ahead on each of three
+windows. Pure numpy; never imports Spark.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ebb.evaluate.significance import Interval, paired_bootstrap
+from ebb.evaluate.significance import Interval, across_windows
 from ebb.recommend.catalogue import Doubles
 from ebb.recommend.views import View
 
 RANKER = "ranker"
-HELD_OUT = 2
+HELD_OUT = 3
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Verdict:
     ----------
     reason : a sentence.
     ndcg, ndcg_other : mean over users and windows. other : the best of the other strategies.
-    ahead : ranker less other, drawn by users.
+    ahead : ranker less other, as `across_windows` has it.
     users : of the held-out windows, a user counting once a window.
     """
 
@@ -65,10 +65,9 @@ def verdict(judged: Sequence[Judged]) -> Verdict:
     means = {name: float(np.concatenate([j.others[name] for j in judged]).mean()) for name in names}
     other = max(names, key=lambda name: (means[name], -names.index(name)))
     own = np.concatenate([j.ranker for j in judged])
-    rest = np.concatenate([j.others[other] for j in judged])
-    users = np.concatenate([np.array(j.view.users, dtype=object) for j in judged])
-    ahead = paired_bootstrap(own, rest, users.astype(str))
-    wins = sum(float(j.ranker.mean()) > float(j.others[other].mean()) for j in judged)
+    differences = [j.ranker - j.others[other] for j in judged]
+    ahead = across_windows(differences)
+    wins = sum(float(one.mean()) > 0.0 for one in differences)
     promoted = ahead.low > 0 and wins >= HELD_OUT
     said = (
         f"{ahead.value:+.4f} [{ahead.low:+.4f}, {ahead.high:+.4f}] against {other}, "

@@ -3,8 +3,8 @@
 Every family of features (one source, with decay or without) is tried alone, each under its best
 half-life, and the blend of all. The blend is judged on each window by weights fitted on earlier
 windows alone; what serves is then fitted on all of them. That is why a single source is chosen only
-where it is ahead of the blend by more than noise: one that is level with a blend of fewer windows
-is hardly ahead of that of all.
+where it is ahead of the blend on every window, and by more than noise: one that is level with a
+blend of fewer windows is hardly ahead of that of all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ebb.evaluate.metrics import ideal_gain
-from ebb.evaluate.significance import paired_bootstrap
+from ebb.evaluate.significance import across_windows
 from ebb.ranker.trees import Trees
 from ebb.recommend.blend import fit_blend, score_by
 from ebb.recommend.catalogue import Doubles, Integers
@@ -88,22 +88,28 @@ def choose(
     tried, figures = [], {}
     for family in dict.fromkeys(f.family for f in features if f.family):
         names = [f.name for f in features if f.family == family]
-        scored = {name: _ndcgs([view for view, _ in judged], {name: 1.0}, n) for name in names}
+        scored = {
+            name: [ndcg(view, score_by({name: 1.0}, view), n) for view, _ in judged]
+            for name in names
+        }
+        means = {name: float(np.concatenate(scored[name]).mean()) for name in names}
         # Of equally good ones the first, which has the shortest half-life.
-        name = max(names, key=lambda name: (scored[name].mean(), -names.index(name)))
+        name = max(names, key=lambda name: (means[name], -names.index(name)))
         figures[family] = scored[name]
-        tried.append(Tried(family, {name: 1.0}, float(scored[name].mean()), users))
+        tried.append(Tried(family, {name: 1.0}, means[name], users))
     blend = fit_blend(views, penalty)
     if blend is not None:
         figures[BLEND] = _held_out(judged, n, penalty)
-        tried.append(Tried(BLEND, blend.weights, float(figures[BLEND].mean()), users))
+        mean = float(np.concatenate(figures[BLEND]).mean())
+        tried.append(Tried(BLEND, blend.weights, mean, users))
     tried.sort(key=lambda one: (-(one.ndcg or 0.0), one.strategy != BLEND, one.strategy))
     choice = Choice(tried[0], tuple(tried))
     if blend is None or choice.chosen.strategy == BLEND:
         return choice
-    owners = np.concatenate([np.array(view.users, dtype=str) for view, _ in judged])
-    ahead = paired_bootstrap(figures[choice.chosen.strategy], figures[BLEND], owners)
-    return choice if ahead.low > 0 else choice.pinned_to(BLEND, blend.weights)
+    single = figures[choice.chosen.strategy]
+    differences = [own - other for own, other in zip(single, figures[BLEND], strict=True)]
+    is_ahead = all(one.mean() > 0 for one in differences) and across_windows(differences).low > 0
+    return choice if is_ahead else choice.pinned_to(BLEND, blend.weights)
 
 
 def _judged(views: list[View]) -> list[tuple[View, list[View]]]:
@@ -117,15 +123,15 @@ def _judged(views: list[View]) -> list[tuple[View, list[View]]]:
     return [(view, views[place + 1 :]) for place, view in enumerate(views[:-1])]
 
 
-def _held_out(judged: list[tuple[View, list[View]]], n: int, penalty: float) -> Doubles:
-    """NDCG of users by blends that weren't fitted on their window."""
+def _held_out(judged: list[tuple[View, list[View]]], n: int, penalty: float) -> list[Doubles]:
+    """NDCG of each window's users by blends that weren't fitted on it."""
     found = []
     for view, earlier in judged:
         blend = fit_blend(earlier, penalty)
         found.append(
             np.zeros(len(view.users)) if blend is None else ndcg(view, blend.score(view), n)
         )
-    return np.concatenate(found)
+    return found
 
 
 def _some_users(view: View, first: int) -> View:
@@ -147,10 +153,6 @@ def _some_users(view: View, first: int) -> View:
         labels=view.labels[users],
         ids=view.ids,
     )
-
-
-def _ndcgs(views: Sequence[View], weights: Mapping[str, float], n: int) -> Doubles:
-    return np.concatenate([ndcg(view, score_by(weights, view), n) for view in views])
 
 
 def ranked(view: View, scores: Doubles) -> tuple[Integers, Integers]:
