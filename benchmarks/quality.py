@@ -208,12 +208,12 @@ def seen(
                 wanted.setdefault((columns.half_lives, one), {})[columns, users] = night
     views: Views = {}
     for place, ((half_lives, window), asked) in enumerate(wanted.items(), start=1):
-        night = next(iter(asked.values()))
-        paths = {one: kept_at(kept, night, window, *one) for one in asked}
+        paths = {one: kept_at(kept, night, window, *one) for one, night in asked.items()}
         if all(path is not None and path.exists() for path in paths.values()):
             for one, path in paths.items():
                 views[window, *one] = read_view(path)
             continue
+        night = next(iter(asked.values()))
         with (
             night.progress.step(f"window {place} of {len(wanted)}, {window.as_of:%Y-%m-%d}"),
             seen_at(night, half_lives, window) as before,
