@@ -1,0 +1,106 @@
+"""Nights that tag items' texts: once each, by the version valid then, as keys of interests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ebb.boxes import interests as interests_box
+from ebb.boxes.labels import labels
+from ebb.boxes.vectors import vectors
+from ebb.context import Night
+from ebb.interests import frames, reader
+from ebb.progress import Progress
+from ebb.schema import INTERESTS_NOW, ITEM_TAGS, ITEMS, LABELLERS
+from ebb.steps import RunLog
+from ebb.tables import Stamp, Tables
+from small import Shop, arrive
+
+AS_OF = datetime(2026, 1, 20, tzinfo=UTC)
+DAY = timedelta(days=1)
+LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
+TITLES = {"a": "red mug", "b": "blue mug", "c": "jazz night", "d": "late jazz"}
+MEASURES = [{"name": "plain", "curve": "window", "length": "100d"}]
+Version = tuple[str, datetime, datetime | None, str, list[str] | None]
+
+
+@pytest.fixture
+def shop(tables: Tables, tmp_path: Path) -> Shop:
+    made = Shop(tables, tmp_path / "landing")
+    bring(tables, [(item, LONG_AGO, None, title, None) for item, title in TITLES.items()])
+    bought = [("u1", item, "view", AS_OF - 2 * DAY, None) for item in "aac"]
+    arrive(tables, [*bought, ("u2", "d", "view", AS_OF - DAY, None)])
+    return made
+
+
+def bring(tables: Tables, versions: list[Version]) -> None:
+    """Replace the catalogue: item, valid_from, valid_to, title, tags."""
+    rows = [
+        (i, since, until, title, None, None, tags, None, None, True, False)
+        for i, since, until, title, tags in versions
+    ]
+    frame = tables.spark.createDataFrame(rows, ITEMS.schema)
+    facts = {"earliest": f"{min(v[1] for v in versions):%Y-%m-%dT%H:%M:%SZ}"}
+    tables.replace(ITEMS, frame.coalesce(1), None, Stamp("ingest", None, "c", facts=facts))
+
+
+def night_at(shop: Shop, as_of: datetime, **language: Any) -> Night:
+    asked = {"encoder": {"kind": "tfidf", "dimension": 2}, "tagger": TERMS, **language}
+    interests = {"measures": MEASURES, "rank_by": "plain", "slots": 1}
+    config = shop.config(language=asked, interests=interests)
+    progress = Progress(terminal=False)
+    return Night(shop.tables.spark, shop.tables, config, as_of, progress, "test", "run")
+
+
+# Of four texts a word of two is none too common.
+TERMS = {"kind": "terms", "most": 1, "common": 0.5}
+
+
+def run(night: Night) -> None:
+    log = RunLog(night)
+    vectors(night, log)
+    labels(night, log)
+    interests_box.interests(night, log)
+    interests_box.interests_now(night, log)
+
+
+def tags_of(night: Night) -> dict[str, list[str]]:
+    rows = night.tables.read(ITEM_TAGS).where("facet = 'tag'").collect()
+    return {row["item_id"]: row["tags"] for row in rows}
+
+
+def keys(night: Night, as_of: datetime, facet: str = "tag") -> dict[str, dict[str, float]]:
+    """By user, what the facet's keys weigh; the reader without Spark says the same."""
+    rows = reader.interests_at(night.tables, as_of).where(f"facet = '{facet}'").collect()
+    found: dict[str, dict[str, float]] = {}
+    for row in rows:
+        found.setdefault(row["user_id"], {})[row["key"]] = row["plain"]
+    frame = frames.interests_at(night.tables.root, as_of).query(f"facet == '{facet}'")
+    assert sorted(zip(frame.user_id, frame.key, frame.plain, strict=True)) == sorted(
+        (user, key, value) for user, weighed in found.items() for key, value in weighed.items()
+    )
+    return found
+
+
+def test_tags_are_keys_of_interests_beside_those_that_the_source_gives(shop: Shop) -> None:
+    bring(
+        shop.tables,
+        [
+            (i, LONG_AGO, None, t, ["mug", "kitchen"] if i == "a" else None)
+            for i, t in TITLES.items()
+        ],
+    )
+    night = night_at(shop, AS_OF)
+    run(night)
+    assert night.config.facets == ("item", "tag")
+    # "mug" is in two texts, and twice in the first, whose tags are part of it.
+    assert tags_of(night) == {"a": ["mug"], "b": ["mug"], "c": ["jazz"], "d": ["jazz"]}
+    assert keys(night, AS_OF) == {
+        "u1": {"mug": 2.0, "kitchen": 2.0, "jazz": 1.0},
+        "u2": {"jazz": 1.0},
+    }
+    now = shop.tables.read(INTERESTS_NOW).where("facet = 'tag'").count()
+    assert now == 4
