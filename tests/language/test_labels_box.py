@@ -14,7 +14,7 @@ from ebb.boxes.vectors import vectors
 from ebb.context import Night
 from ebb.interests import frames, reader
 from ebb.progress import Progress
-from ebb.schema import INTERESTS_NOW, ITEM_TAGS, ITEMS, LABELLERS
+from ebb.schema import INTERESTS_NOW, ITEM_TAGS, ITEMS, LABELLERS, TOPICS
 from ebb.steps import RunLog
 from ebb.tables import Stamp, Tables
 from small import Shop, arrive
@@ -104,3 +104,42 @@ def test_tags_are_keys_of_interests_beside_those_that_the_source_gives(shop: Sho
     }
     now = shop.tables.read(INTERESTS_NOW).where("facet = 'tag'").count()
     assert now == 4
+
+
+def test_a_text_is_tagged_once_and_the_future_moves_nothing(shop: Shop) -> None:
+    tables, night = shop.tables, night_at(shop, AS_OF)
+    run(night)
+    before = keys(night, AS_OF)
+    assert before == {"u1": {"mug": 2.0, "jazz": 1.0}, "u2": {"jazz": 1.0}}
+    commits = [len(tables.history(table)) for table in (ITEM_TAGS, LABELLERS, INTERESTS_NOW)]
+    run(night)
+    assert [len(tables.history(t)) for t in (ITEM_TAGS, LABELLERS, INTERESTS_NOW)] == commits
+
+    # At as_of an item gets another text: known to the next night alone, by the tagger of before.
+    changed = [(i, LONG_AGO, AS_OF if i == "a" else None, t, None) for i, t in TITLES.items()]
+    bring(tables, [*changed, ("a", AS_OF, None, "no jazz", None)])
+    following = night_at(shop, AS_OF + DAY)
+    run(following)
+    assert keys(following, AS_OF) == before
+    assert keys(following, AS_OF + DAY) == {"u1": {"jazz": 3.0}, "u2": {"jazz": 1.0}}
+    made = tables.read(ITEM_TAGS).where(f"as_of > timestamp'{AS_OF:%Y-%m-%d}'").collect()
+    assert [(row["item_id"], row["tags"]) for row in made] == [("a", ["jazz"])]
+    assert tables.read(LABELLERS).count() == 1
+
+
+def test_topics_hold_with_their_names_until_they_are_found_anew(shop: Shop) -> None:
+    topics = {"count": 2, "words": 1, "every": "2d"}
+    asked: dict[str, Any] = {"tagger": None, "topics": topics}
+    first, second, third = (night_at(shop, AS_OF + n * DAY, **asked) for n in range(3))
+    run(first)
+    assert first.config.facets == ("item", "topic")
+    before = keys(first, AS_OF, "topic")
+    assert before == {"u1": {"mug": 2.0, "jazz": 1.0}, "u2": {"jazz": 1.0}}
+    bring(shop.tables, [(i, LONG_AGO, None, f"{t} fog", None) for i, t in TITLES.items()])
+    run(second)
+    names = [row["label"] for row in shop.tables.read(TOPICS).orderBy("as_of", "topic").collect()]
+    assert sorted(names) == ["jazz", "mug"]
+    assert set(keys(second, AS_OF + DAY, "topic")["u1"]) <= {"jazz", "mug"}
+    run(third)
+    rows = shop.tables.read(TOPICS).collect()
+    assert len({row["version"] for row in rows}) == 2 and len({row["as_of"] for row in rows}) == 2

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ebb.language.chat import ChatTagger
 from ebb.language.encoder import Fitted
 from ebb.language.encoders import encoder_of
 from ebb.language.key_terms import TermTagger
 from ebb.language.labeller import Labeller
-from ebb.language.settings import AnyTagger, KeyTerms, Language, Topics
+from ebb.language.settings import AnyTagger, Chat, KeyTerms, Language, Topics, ZeroShot
 from ebb.language.topics import TopicLabeller
 from ebb.language.zero_shot import ZeroShotTagger
 
@@ -24,6 +25,8 @@ def labeller_of(
     """
     if isinstance(settings, KeyTerms):
         return TermTagger(settings)
-    if isinstance(settings, Topics):
-        return TopicLabeller(settings)
-    return ZeroShotTagger(settings, encoder_of(language.encoder), encoded)
+    if isinstance(settings, ZeroShot):
+        return ZeroShotTagger(settings, encoder_of(language.encoder), encoded)
+    if isinstance(settings, Chat):
+        return ChatTagger(settings)
+    return TopicLabeller(settings)
