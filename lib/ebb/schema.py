@@ -177,7 +177,7 @@ INTERESTS_NOW = Table(
     _columns(
         _AS_OF,
         _USER,
-        ("facet", _STRING, "item, category, tag or an item attribute"),
+        ("facet", _STRING, "item, category, tag, topic or an item attribute"),
         ("key", _STRING, "one value of the facet"),
         ("n", _LONG, "events that count (not cancelled)"),
         ("last_ts", _TS, "the latest of them"),

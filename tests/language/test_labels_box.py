@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ebb.progress import Progress
 from ebb.schema import INTERESTS_NOW, ITEM_TAGS, ITEMS, LABELLERS, TOPICS
 from ebb.steps import RunLog
 from ebb.tables import Stamp, Tables
+from language.served import Behaviour, serving
 from small import Shop, arrive
 
 AS_OF = datetime(2026, 1, 20, tzinfo=UTC)
@@ -143,3 +145,28 @@ def test_topics_hold_with_their_names_until_they_are_found_anew(shop: Shop) -> N
     run(third)
     rows = shop.tables.read(TOPICS).collect()
     assert len({row["version"] for row in rows}) == 2 and len({row["as_of"] for row in rows}) == 2
+
+
+def test_a_chat_is_asked_once_a_text_within_its_budget_and_what_it_drops_is_counted(
+    shop: Shop,
+) -> None:
+    def answer(content: str) -> Behaviour:
+        said = {"choices": [{"message": {"content": content}}]}
+        return lambda body: (200, json.dumps(said).encode(), {})
+
+    with serving(answer('{"tags": ["jazz", "free offer"]}')) as served:
+        served.script = [answer("Sorry, no.")]
+        chat = {"kind": "chat", "url": served.url, "model": "m", "tags": ["jazz"], "budget": 3}
+        counts = []
+        for place in range(3):
+            night = night_at(shop, AS_OF + place * DAY, tagger=chat)
+            vectors(night, RunLog(night))
+            (outcome,) = labels(night, RunLog(night))
+            counts.append(outcome.run.rows if outcome.run else None)
+        assert counts == [
+            {"labelled": 3, "waiting": 1, "unreadable": 1, "dropped": 2},
+            {"labelled": 1, "waiting": 0, "dropped": 1},
+            {"labelled": 0, "waiting": 0, "dropped": 0},
+        ]
+        assert len(served.bodies) == 4
+    assert tags_of(night) == {"a": [], "b": ["jazz"], "c": ["jazz"], "d": ["jazz"]}
