@@ -87,10 +87,6 @@ class _Labelling:
         labeller = labeller_of(settings, language, lambda: fitted_by(night, held))
         return _Labelling(night, language, facet, labeller, held if labeller.by_vectors else None)
 
-    @property
-    def kind(self) -> str:
-        return getattr(self.labeller.settings, "kind", "topics")
-
     def inputs(self) -> dict[str, int]:
         """What a fit is made from."""
         encoder = {TEXT_ENCODERS.name: self.encoder.version} if self.encoder else {}
@@ -123,7 +119,7 @@ def _label(one: _Labelling, log: RunLog) -> Outcome:
             written = tables.replace(ITEM_TAGS, rows, own, stamp).rows_written
             waiting = texts.count() - written
         counts = {"labelled": written, "waiting": waiting, **_trouble(one, made_by.version)}
-        return StepRun(counts, _remark(one.kind, counts))
+        return StepRun(counts, _remark(one.labeller.settings.kind, counts))
 
     inputs = {**one.inputs(), LABELLERS.name: held.version}
     if one.encoder:
@@ -197,7 +193,7 @@ def _register(one: _Labelling, fitted: Fitted, count: int, stamp: Stamp) -> Step
     night, settings = one.night, one.labeller.settings
     parameters = {key: str(value) for key, value in settings.model_dump(mode="json").items()}
     row = (
-        night.as_of, one.facet, fitted.version, one.kind, parameters, count, fitted.model,
+        night.as_of, one.facet, fitted.version, one.labeller.settings.kind, parameters, count, fitted.model,
         dict(stamp.inputs),
     )  # fmt: skip
     rows = night.spark.createDataFrame([row], LABELLERS.schema).coalesce(1)
@@ -207,7 +203,7 @@ def _register(one: _Labelling, fitted: Fitted, count: int, stamp: Stamp) -> Step
         _write_topics(night, fitted, stamp)
     # It comes last: its commit says that all is there.
     night.tables.replace(LABELLERS, rows, own, named)
-    return StepRun({"texts": count}, f"{one.kind}, {count:,} texts")
+    return StepRun({"texts": count}, f"{one.labeller.settings.kind}, {count:,} texts")
 
 
 def _write_topics(night: Night, fitted: Fitted, stamp: Stamp) -> None:

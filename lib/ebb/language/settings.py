@@ -198,6 +198,11 @@ class Topics(_Section):
     passes: int = Field(default=20, ge=1)
     seed: int = 7
 
+    @property
+    def kind(self) -> str:
+        """There is one."""
+        return "topics"
+
 
 class Language(_Section):
     """How items' texts become vectors, tags and topics.
