@@ -193,7 +193,7 @@ def _register(one: _Labelling, fitted: Fitted, count: int, stamp: Stamp) -> Step
     night, settings = one.night, one.labeller.settings
     parameters = {key: str(value) for key, value in settings.model_dump(mode="json").items()}
     row = (
-        night.as_of, one.facet, fitted.version, one.labeller.settings.kind, parameters, count, fitted.model,
+        night.as_of, one.facet, fitted.version, settings.kind, parameters, count, fitted.model,
         dict(stamp.inputs),
     )  # fmt: skip
     rows = night.spark.createDataFrame([row], LABELLERS.schema).coalesce(1)
