@@ -76,7 +76,7 @@ def test_without_vectors_there_are_no_topics(spark: SparkSession) -> None:
     assert [row["tags"] for row in labeller.label(texts, fitted).collect()] == [[]]
 
 
-vectors = st.lists(st.lists(st.floats(-1, 1), min_size=5, max_size=5), min_size=1, max_size=30)
+vectors = st.lists(st.lists(st.integers(-9, 9), min_size=5, max_size=5), min_size=1, max_size=30)
 
 
 @given(vectors, vectors, st.integers(1, 30))

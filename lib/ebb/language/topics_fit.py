@@ -82,7 +82,8 @@ def first_centres(vectors: Doubles, count: int, seed: int) -> Doubles:
             break
         # 1 - cosine is half the squared distance. Where the draw meets the running total.
         reached = np.cumsum(far)
-        chosen.append(int(np.searchsorted(reached, draw * reached[-1], side="right")))
+        met = int(np.searchsorted(reached, draw * reached[-1], side="right"))
+        chosen.append(min(met, len(some) - 1))
         beside = 1.0 - cosines(some, some[chosen[-1:]])[:, 0]
         far = np.minimum(far, np.where(beside > _NEXT_TO_NOTHING, beside, 0.0))
     return some[chosen]
