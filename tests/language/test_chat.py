@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -120,6 +121,7 @@ def test_parts_that_are_no_texts_are_dropped_and_so_is_what_is_too_many() -> Non
     assert (found.tags, found.dropped) == (("jazz", "outdoor"), 5)
 
 
+@hypothesis.settings(deadline=None)
 @given(st.binary() | st.text().map(lambda text: content(text)))
 def test_no_answer_whatever_stops_the_night(answer: bytes) -> None:
     assert set(judged(answer, settings(tags=TAGS)).tags) <= set(TAGS)

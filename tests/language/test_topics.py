@@ -7,7 +7,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
@@ -79,6 +79,7 @@ def test_without_vectors_there_are_no_topics(spark: SparkSession) -> None:
 vectors = st.lists(st.lists(st.integers(-9, 9), min_size=5, max_size=5), min_size=1, max_size=30)
 
 
+@settings(deadline=None)
 @given(vectors, vectors, st.integers(1, 30))
 def test_cosines_are_exact_in_any_order_and_batch(one, other, at: int) -> None:
     a, b = whole(of_unit_length(one)), whole(of_unit_length(other))
@@ -88,6 +89,7 @@ def test_cosines_are_exact_in_any_order_and_batch(one, other, at: int) -> None:
     assert parts.tolist() == nearest(a, b).tolist()
 
 
+@settings(deadline=None)
 @given(vectors, st.integers(1, 9))
 def test_first_centres_are_different_directions_of_the_vectors(rows, count: int) -> None:
     given_rows = whole(of_unit_length(rows))
