@@ -1,7 +1,8 @@
-"""Arrow batches that hold whole groups. Never imports Spark."""
+"""Arrow batches that hold whole groups, and tables as bytes. Never imports Spark."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
@@ -33,3 +34,16 @@ def whole_groups(
         rows += batch.num_rows
     if held:
         yield pa.Table.from_batches(held)
+
+
+def as_bytes(table: pa.Table) -> bytes:
+    """A table as an Arrow file; equal tables give equal bytes."""
+    sink = io.BytesIO()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def from_bytes(raw: bytes) -> pa.Table:
+    """The table, each column in one piece."""
+    return pa.ipc.open_file(pa.BufferReader(raw)).read_all().combine_chunks()

@@ -31,12 +31,11 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 # Settings that decide whether or how fast something runs, not what comes of it.
+_OF_ASKING = {"key_from", "batch", "timeout", "tries", "pause", "requests_a_minute"}
 _WITHOUT_EFFECT: dict[str, Any] = {
     "events": {"max_bad_share"},
     "recommend": {"memory_mb"},
-    "language": {
-        "encoder": {"key_from", "batch", "timeout", "tries", "pause", "requests_a_minute"}
-    },
+    "language": {"encoder": _OF_ASKING, "tagger": _OF_ASKING},
 }
 
 
@@ -425,6 +424,16 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _topic_is_one_thing(self) -> Self:
+        attributes = self.items.columns.attributes if self.items else {}
+        if self.language and self.language.topics and "topic" in attributes:
+            raise ValueError(
+                "items.columns.attributes has topic, and language.topics makes another; "
+                "name the attribute otherwise, or leave language.topics out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _encoders_are_kept(self) -> Self:
         kept, every = self.maintain.keep.text_encoders, None
         if self.language is not None:
@@ -470,8 +479,12 @@ class Config(Section):
 
     def _mapped_facets(self) -> tuple[str, ...]:
         columns = self.items.columns if self.items else ItemColumns()
-        mapped = {"category": columns.categories, "tag": columns.tags}
-        return ("item", *(facet for facet, column in mapped.items() if column))
+        mapped = {
+            "category": columns.categories,
+            "tag": columns.tags or (self.language and self.language.tagger),
+            "topic": self.language and self.language.topics,
+        }
+        return ("item", *(facet for facet, source in mapped.items() if source))
 
     @property
     def facets(self) -> tuple[str, ...]:
@@ -486,17 +499,26 @@ class Config(Section):
 
     @property
     def affinity_facets(self) -> tuple[str, ...]:
-        """The facets by which people's tastes lead to items: category and tag, where mapped."""
+        """The facets by which people's tastes lead to items: category, tag and topic, where there
+        are any."""
         return self._mapped_facets()[1:]
 
     def fingerprint(self, *sections: str) -> str:
-        """Hash of the named sections: equal hashes mean equal results from equal input.
+        """Hash of the named sections, or of settings in one (``language.encoder``): equal hashes
+        mean equal results from equal input.
 
         What is off (None) is left out, so that a version of ebb with one more thing to turn on
         doesn't make anew what an earlier one made.
         """
+        include: dict[str, Any] = {}
+        for name in sections:
+            section, _, setting = name.partition(".")
+            if setting:
+                include.setdefault(section, {})[setting] = True
+            else:
+                include[section] = True
         chosen: dict[str, Any] = self.model_dump(
-            mode="json", include=set(sections), exclude=_WITHOUT_EFFECT, exclude_none=True
+            mode="json", include=include, exclude=_WITHOUT_EFFECT, exclude_none=True
         )
         canonical = json.dumps(chosen, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

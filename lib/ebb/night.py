@@ -17,6 +17,7 @@ from ebb.boxes import evaluate as evaluate_box
 from ebb.boxes import features as features_box
 from ebb.boxes import forgetting as forgetting_box
 from ebb.boxes import interests as interests_box
+from ebb.boxes import labels as labels_box
 from ebb.boxes import slates as slates_box
 from ebb.boxes import train as train_box
 from ebb.boxes import vectors as vectors_box
@@ -46,11 +47,11 @@ def nightly(night: Night) -> None:
     with _log(night) as log:
         intake = _ingest(night, log)
         outcomes = [
+            *_read_texts(night, log),
             interests_box.interests(night, log),
             interests_box.interests_now(night, log),
             features_box.features(night, log),
             forgetting_box.forgetting_when_due(night, log),
-            vectors_box.vectors(night, log),
             *_judge_and_watch(night, log),
             *_models_and_slates(night, log),
         ]
@@ -78,6 +79,7 @@ def ingest(night: Night) -> None:
 def interests(night: Night) -> None:
     """Compute the interests of the night."""
     with _log(night) as log:
+        _read_texts(night, log)
         interests_box.interests(night, log)
         interests_box.interests_now(night, log)
         features_box.features(night, log)
@@ -91,6 +93,7 @@ def forgetting(night: Night, plot: Path | None = None) -> None:
     plot : where to draw the curves.
     """
     with _log(night) as log:
+        _read_texts(night, log)
         forgetting_box.learn_forgetting(night, log)
     print_fits(night.tables.read_slice(FORGETTING_FITS, night.as_of))
     curves = learned_curves(night.tables.read_slice(FORGETTING_CURVES, night.as_of))
@@ -103,7 +106,7 @@ def forgetting(night: Night, plot: Path | None = None) -> None:
 def train(night: Night) -> None:
     """Choose what to rank by, where no choice holds, and fit the models of the night."""
     with _log(night) as log:
-        vectors_box.vectors(night, log)
+        _read_texts(night, log)
         decision, _ = choose_strategy(night, log)
         train_box.train(night, log, decision)
 
@@ -125,7 +128,7 @@ def evaluate(night: Night, report: Path | None = None) -> None:
     """
     require_mlflow(night)
     with _log(night) as log:
-        vectors_box.vectors(night, log)
+        _read_texts(night, log)
         _judge_and_watch(night, log)
         found = study(night)
         write_study(night, found)
@@ -135,6 +138,11 @@ def evaluate(night: Night, report: Path | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(report_of(night, found), encoding="utf-8")
     print(f"Report: {path}")
+
+
+def _read_texts(night: Night, log: RunLog) -> list[Outcome | None]:
+    """Encode and label what is new; keys of items and slates lean on it."""
+    return [vectors_box.vectors(night, log), *labels_box.labels(night, log)]
 
 
 def _judge_and_watch(night: Night, log: RunLog) -> list[Outcome | None]:

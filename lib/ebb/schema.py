@@ -177,7 +177,7 @@ INTERESTS_NOW = Table(
     _columns(
         _AS_OF,
         _USER,
-        ("facet", _STRING, "item, category, tag or an item attribute"),
+        ("facet", _STRING, "item, category, tag, topic or an item attribute"),
         ("key", _STRING, "one value of the facet"),
         ("n", _LONG, "events that count (not cancelled)"),
         ("last_ts", _TS, "the latest of them"),
@@ -495,6 +495,57 @@ ITEM_VECTORS = Table(
     ),
     partition_by="version",
 )
+LABELLERS = Table(
+    "labellers",
+    "The registry of what gives items' texts tags and topics: each that was fitted, and what it "
+    "learned.",
+    ("as_of", "facet"),
+    "nightly",
+    _columns(
+        _AS_OF,
+        ("facet", _STRING, "tag or topic"),
+        ("version", _STRING, "names the labels that it makes"),
+        ("kind", _STRING, "terms, zero_shot, chat or topics"),
+        ("parameters", _TEXTS, "its configuration"),
+        ("texts", _LONG, "items' texts that it was fitted on"),
+        ("model", T.BinaryType(), "what it learned"),
+        ("lineage", T.MapType(_STRING, _LONG), "Delta versions that it was fitted from"),
+    ),
+    sliced=True,
+)
+ITEM_TAGS = Table(
+    "item_tags",
+    "What items' texts are about: the tags, or the topic, of each text that an item had, given "
+    "once by each version of what gives them.",
+    ("version", "item_id", "text_hash"),
+    "nightly",
+    _columns(
+        ("version", _STRING, "of what gave them, in labellers"),
+        ("facet", _STRING, "tag or topic"),
+        _ITEM,
+        ("text_hash", _STRING, "SHA-256 of the text, 32 hex digits"),
+        ("tags", _STRINGS, "the most telling first; one topic at most; empty where none fits"),
+        ("dropped", _INT, "parts of a chat's answer that were no tags allowed"),
+        ("outcome", _STRING, "given; of a chat refused or unreadable, too: nothing to be had"),
+        ("as_of", _TS, "of the night that gave them"),
+    ),
+    partition_by="version",
+)
+TOPICS = Table(
+    "topics",
+    "Clusters of the vectors of items' texts.",
+    ("as_of", "topic"),
+    "nightly",
+    _columns(
+        _AS_OF,
+        ("version", _STRING, "of the topics, in labellers"),
+        ("topic", _INT, "number, 0 the one with most items"),
+        ("label", _STRING, "the terms that tell it from the others; different for each"),
+        ("items", _LONG, "items known at as_of that were nearest to it"),
+        ("centre", T.ArrayType(T.FloatType()), "of length 1"),
+    ),
+    sliced=True,
+)
 REASON = T.StructType(
     [
         T.StructField("source", _STRING),
@@ -641,6 +692,6 @@ ALL = (
     EVENTS, QUARANTINE, FILES, ITEMS, USERS, INTEREST_STATE, INTERESTS_NOW,
     USER_FEATURES, ITEM_FEATURES, HALF_LIVES, FORGETTING_CURVES, FORGETTING_FITS,
     CHOICES, TRAINING_SETS, RANKERS, TRIALS, TEXT_ENCODERS, ITEM_VECTORS,
-    ITEM_WEIGHTS, ITEM_FACTORS,
+    LABELLERS, ITEM_TAGS, TOPICS, ITEM_WEIGHTS, ITEM_FACTORS,
     MODELS, RECOMMENDATIONS, HOT_LIST, EVALUATIONS, DRIFT, RUNS,
 )  # fmt: skip

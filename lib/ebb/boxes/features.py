@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ebb.boxes.inputs import counted_events, versions
 from ebb.boxes.interests import night_interests
+from ebb.boxes.labels import labels_made, sections_of_keys
 from ebb.context import Night
 from ebb.events.catalogue import versions_at
 from ebb.features.items import item_features
@@ -35,5 +36,6 @@ def features(night: Night, log: RunLog) -> Outcome | None:
         counts = {"user_features": users.rows_written, "item_features": items.rows_written}
         return StepRun(counts, "{:,} users, {:,} items".format(*counts.values()))
 
-    stamp = stamp_for(night, "features", _SECTIONS, versions(night, EVENTS, ITEMS))
+    inputs = {**versions(night, EVENTS, ITEMS), **labels_made(night, config.facets)}
+    stamp = stamp_for(night, "features", (*_SECTIONS, *sections_of_keys(night)), inputs)
     return run_step(night, log, ITEM_FEATURES, stamp, work)

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ebb.boxes.inputs import counted_events, versions
+from ebb.boxes.labels import items_in, labels_made, sections_of_keys
 from ebb.config import Config
 from ebb.context import Night
 from ebb.events.catalogue import versions_at
@@ -47,14 +48,16 @@ def learn_forgetting(night: Night, log: RunLog) -> Outcome:
         with ExitStack() as stack:
             return _work(night, settings, stamp, stack)
 
-    stamp = stamp_for(night, _STEP, _SECTIONS, versions(night, EVENTS, ITEMS))
+    inputs = {**versions(night, EVENTS, ITEMS), **labels_made(night, night.config.facets)}
+    stamp = stamp_for(night, _STEP, (*_SECTIONS, *sections_of_keys(night)), inputs)
     return run_step(night, log, FORGETTING_FITS, stamp, work)
 
 
 def _work(night: Night, settings: Forgetting, stamp: Stamp, stack: ExitStack) -> StepRun:
     tables, as_of = night.tables, night.as_of
     events = stack.enter_context(stored(counted_events(night)))
-    items = stack.enter_context(stored(versions_at(tables.read(ITEMS), as_of)))
+    known = versions_at(items_in(night, night.config.facets, as_of), as_of)
+    items = stack.enter_context(stored(known))
     stretch = _stretch(events, settings, as_of)
     lives = tables.spark.createDataFrame([], HALF_LIVES.schema)
     curves: list[tuple[object, ...]] = []
@@ -125,7 +128,7 @@ def _values(part: Part) -> tuple[object, ...]:
 
 def _last(night: Night) -> datetime | None:
     """The latest as_of up to the night's that was learned at, under the same configuration."""
-    wanted = night.config.fingerprint(*_SECTIONS)
+    wanted = night.config.fingerprint(*_SECTIONS, *sections_of_keys(night))
     for commit in night.tables.newest_first(FORGETTING_FITS):
         stamp = commit.stamp
         if stamp is None or stamp.step != _STEP or stamp.as_of is None:

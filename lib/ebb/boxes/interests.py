@@ -7,6 +7,7 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 
 from ebb.boxes.inputs import versions
+from ebb.boxes.labels import labels_made, sections_of_keys
 from ebb.context import Night
 from ebb.durations import format_instant
 from ebb.interests.reader import interests_at
@@ -25,7 +26,8 @@ def interests(night: Night, log: RunLog) -> Outcome:
         commit, remark = bring_up(night.tables, night.config, stamp)
         return StepRun({"interest_state": commit.rows_written}, remark)
 
-    stamp = stamp_for(night, "interests", _SECTIONS, versions(night, EVENTS))
+    sections = (*_SECTIONS, *sections_of_keys(night))
+    stamp = stamp_for(night, "interests", sections, versions(night, EVENTS))
     return run_step(night, log, INTEREST_STATE, stamp, work)
 
 
@@ -45,7 +47,8 @@ def interests_now(night: Night, log: RunLog) -> Outcome | None:
         commit = tables.replace(INTERESTS_NOW, kept, None, stamp)
         return StepRun({"interests_now": commit.rows_written}, f"{commit.rows_written:,} rows")
 
-    stamp = stamp_for(night, "interests now", _SECTIONS, versions(night, EVENTS, ITEMS))
+    inputs = {**versions(night, EVENTS, ITEMS), **labels_made(night, night.config.facets)}
+    stamp = stamp_for(night, "interests now", (*_SECTIONS, *sections_of_keys(night)), inputs)
     return run_step(night, log, INTERESTS_NOW, stamp, work)
 
 

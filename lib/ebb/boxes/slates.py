@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from ebb.boxes.arms import Dealt, slates_by_arm
 from ebb.boxes.choose import SECTIONS, Decision
 from ebb.boxes.inputs import counted_events, made_by, versions
+from ebb.boxes.labels import items_in, labels_made
 from ebb.boxes.ranker import shipped_ranker
 from ebb.boxes.vectors import version_made, with_vectors
 from ebb.context import Night
@@ -41,7 +42,7 @@ def recommend(night: Night, log: RunLog, decision: Decision) -> Outcome:
     tables, settings = night.tables, night.config.recommend
     inputs = versions(night, EVENTS, ITEMS, USERS)
     inputs |= {"models": made_by(night, MODELS, "train").version, "choices": decision.version}
-    inputs |= version_made(night)
+    inputs |= version_made(night) | labels_made(night, night.config.affinity_facets)
 
     def work(stamp: Stamp) -> StepRun:
         with stored(counted_events(night)) as events:
@@ -86,7 +87,7 @@ def ranking_of(night: Night, decision: Decision) -> Ranking:
 def prepared(night: Night, events: DataFrame, decision: Decision) -> Prepared:
     """The item side of the night, from its tables."""
     tables, config = night.tables, night.config
-    items = items_at(tables.read(ITEMS), events, night.as_of, config.recommend)
+    items = _items(night, events)
     factors = tables.read_slice(ITEM_FACTORS, night.as_of).drop("as_of")
     shown = None
     if decision.columns.shown:
@@ -110,7 +111,7 @@ def write_hot_list(night: Night, log: RunLog, decision: Decision) -> Outcome:
 
     def work(stamp: Stamp) -> StepRun:
         with stored(counted_events(night)) as events:
-            items = items_at(tables.read(ITEMS), events, night.as_of, config.recommend)
+            items = _items(night, events)
             hot = hot_list(events, eligible_items(items), night.as_of, config.hot_list)
             side = prepare(events, items, None, None, night.as_of, decision.columns, config)
             default = default_slate(side, ranking_of(night, decision))
@@ -121,3 +122,8 @@ def write_hot_list(night: Night, log: RunLog, decision: Decision) -> Outcome:
     inputs = {**versions(night, EVENTS, ITEMS), "choices": decision.version}
     stamp = stamp_for(night, "hot list", _HOT_LIST, inputs)
     return run_step(night, log, HOT_LIST, stamp, work, published=True)
+
+
+def _items(night: Night, events: DataFrame) -> DataFrame:
+    items = items_in(night, night.config.affinity_facets, night.as_of)
+    return items_at(items, events, night.as_of, night.config.recommend)

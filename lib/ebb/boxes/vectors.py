@@ -13,6 +13,7 @@ from ebb.context import Night
 from ebb.durations import format_instant
 from ebb.language.encoder import Encoder, Fitted
 from ebb.language.encoders import encoder_of
+from ebb.language.held import held_at
 from ebb.language.settings import Language
 from ebb.language.texts import texts_at, texts_before
 from ebb.recommend.features import CONTENT
@@ -21,7 +22,7 @@ from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
 from ebb.storage import stored
 from ebb.tables import Commit, Stamp
 
-_SECTIONS = ("items", "language")
+_SECTIONS = ("items", "language.fields", "language.characters", "language.encoder")
 _FIT, _ENCODE = "text encoder", "vectors"
 
 
@@ -32,7 +33,7 @@ def vectors(night: Night, log: RunLog) -> Outcome | None:
         return None
     encoder = encoder_of(settings.encoder)
     held = _held(night, log, settings, encoder)
-    made_by = _fitted(night, held)
+    made_by = fitted_by(night, held)
 
     def work(stamp: Stamp) -> StepRun:
         with stored(_unmet(night, settings, made_by.version)) as texts:
@@ -70,7 +71,7 @@ def with_vectors(night: Night, item_factors: DataFrame, as_of: datetime) -> Data
     as_of : the night's, or the beginning of a label window before it.
     """
     settings = night.config.language
-    held = None if settings is None else _encoder_at(night, as_of)
+    held = None if settings is None else encoder_at(night, as_of)
     if settings is None or held is None or held.stamp is None:
         return item_factors
     made = night.tables.read(ITEM_VECTORS).where(F.col("version") == held.stamp.facts["version"])
@@ -95,7 +96,7 @@ def _unmet(night: Night, settings: Language, version: str) -> DataFrame:
 # --------------------------------------------------------------------------- the encoder
 def _held(night: Night, log: RunLog, settings: Language, encoder: Encoder) -> Commit:
     """The encoder of the night, fitted now where the last one is too old."""
-    last = _encoder_at(night, night.as_of)
+    last = encoder_at(night, night.as_of)
     since = last.stamp.as_of if last and last.stamp else None
     every = settings.encoder.every
     if last and since and since < night.as_of and (every is None or night.as_of < since + every):
@@ -120,21 +121,14 @@ def _held(night: Night, log: RunLog, settings: Language, encoder: Encoder) -> Co
     return run_step(night, log, TEXT_ENCODERS, stamp, work, published=True).commit
 
 
-def _encoder_at(night: Night, as_of: datetime) -> Commit | None:
-    """The latest encoder fitted up to an instant under the same configuration, else the earliest
-    after it."""
+def encoder_at(night: Night, as_of: datetime) -> Commit | None:
+    """The encoder that holds at an instant under the night's configuration."""
     wanted = night.config.fingerprint(*_SECTIONS)
-    last: dict[datetime, Commit] = {}  # of each as_of: what it wrote before is gone
-    for commit in night.tables.newest_first(TEXT_ENCODERS):
-        if commit.stamp and commit.stamp.as_of and commit.stamp.step == _FIT:
-            last.setdefault(commit.stamp.as_of, commit)
-    fitted = [at for at, commit in last.items() if commit.stamp and commit.stamp.config == wanted]
-    before = [at for at in fitted if at <= as_of]
-    chosen = max(before, default=min(fitted, default=None))
-    return None if chosen is None else last[chosen]
+    return held_at(night.tables.newest_first(TEXT_ENCODERS), _FIT, wanted, as_of)
 
 
-def _fitted(night: Night, held: Commit) -> Fitted:
+def fitted_by(night: Night, held: Commit) -> Fitted:
+    """What an encoder learned, from its commit."""
     if held.stamp is None or held.stamp.as_of is None:
         raise ValueError("an encoder is kept by as_of")
     row = (

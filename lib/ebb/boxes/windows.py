@@ -13,6 +13,7 @@ from datetime import datetime
 
 from pyspark.sql import DataFrame
 
+from ebb.boxes.labels import items_in
 from ebb.boxes.vectors import with_vectors
 from ebb.context import Night
 from ebb.evaluate.slates import labels_after
@@ -28,7 +29,7 @@ from ebb.recommend.impressions import shown_between
 from ebb.recommend.prepare import Prepared, prepare, view_of, view_rows
 from ebb.recommend.settings import Recommend
 from ebb.recommend.views import View
-from ebb.schema import EVENTS, ITEMS
+from ebb.schema import EVENTS
 from ebb.storage import stored
 
 
@@ -126,7 +127,8 @@ def seen_at(night: Night, half_lives: HalfLives, window: Split) -> Iterator[Seen
     """Fit all models on what was known at the beginning of a window; runs jobs."""
     config, tables = night.config, night.tables
     with stored(counted(tables.read(EVENTS), config.events, window.as_of)) as known:
-        found = items_at(tables.read(ITEMS), known, window.as_of, config.recommend)
+        versions = items_in(night, config.affinity_facets, window.as_of)
+        found = items_at(versions, known, window.as_of, config.recommend)
         with stored(found) as items:
             fitted = fit_models(known, window.as_of, half_lives, config.train)
             try:

@@ -14,8 +14,10 @@ from ebb.events.catalogue import versions_at
 from ebb.interests.columns import age_days
 from ebb.interests.counted import counted
 from ebb.interests.keys import with_keys
+from ebb.language.labelled import labelled_items
+from ebb.language.labels import Labels
 from ebb.rounding import significant
-from ebb.schema import EVENTS, FORGETTING_FITS, HALF_LIVES, ITEMS
+from ebb.schema import EVENTS, FORGETTING_FITS, HALF_LIVES
 from ebb.tables import Tables
 
 
@@ -49,10 +51,11 @@ def adaptive_interests(tables: Tables, config: Config, as_of: datetime) -> DataF
             f"no half-lives were learned at or before {format_instant(as_of)} under "
             f"{tables.root}; run: ./spark-submit.sh forgetting --as-of {format_instant(as_of)}"
         )
+    labels = Labels.of(config, config.facets)
     fits = tables.read_slice(FORGETTING_FITS, learned_at).where("model = 'global'")
     return decayed_by_own(
         counted(tables.read(EVENTS), config.events, as_of),
-        versions_at(tables.read(ITEMS), as_of),
+        versions_at(labelled_items(tables, labels, as_of), as_of),
         tables.read_slice(HALF_LIVES, learned_at),
         fits.select("facet", F.col("half_life_days").alias("tuned")),
         config.facets,

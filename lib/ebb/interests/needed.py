@@ -22,6 +22,7 @@ from ebb.interests.setup import Reading, Setup, Stored
 from ebb.interests.slots import USER_BUCKETS, Slots
 from ebb.interests.stored import counts_later, reach
 from ebb.lake import Lake
+from ebb.language.labelled_table import with_labels
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 _PAIR = ["user_id", "item_id"]
@@ -48,6 +49,15 @@ _ITEM = {
     "tags": pa.list_(pa.string()),
     "attributes": pa.map_(pa.string(), pa.string()),
 }
+_TEXT = {"title": pa.string(), "text": pa.string()}
+_TAGS = pa.schema(
+    {
+        "version": pa.string(),
+        "item_id": pa.string(),
+        "text_hash": pa.string(),
+        "tags": pa.list_(pa.string()),
+    }
+)
 _Booleans = npt.NDArray[np.bool_]
 
 
@@ -76,13 +86,20 @@ class Needed:
         return self._beside(self._reading.stored)
 
     def items(self) -> pa.Table:
-        """The item versions known at the as_of; at most one row an item."""
-        schema = pa.schema(_ITEM)
+        """The item versions known at the as_of, with their labels; at most one row an item."""
         if self._setup.facets == ("item",):
-            return schema.empty_table()
+            return pa.schema(_ITEM).empty_table()
         at = pa.scalar(self._as_of, _INSTANT)
         until = field("valid_to").is_null() | (field("valid_to") >= at)
-        return self._lake.read("items", schema, (field("valid_from") < at) & until)
+        known = (field("valid_from") < at) & until
+        labels = self._setup.labels
+        if labels is None:
+            return self._lake.read("items", pa.schema(_ITEM), known)
+        items = self._lake.read("items", pa.schema(_ITEM | _TEXT), known)
+        versions = labels.versions_at(lambda: self._lake.newest_first("labellers"), self._as_of)
+        theirs = field("version").isin(pa.array(versions.values(), pa.string()))
+        made = self._lake.read("item_tags", _TAGS, theirs)
+        return with_labels(items, made, versions, labels.language)
 
     def _beside(self, stored: Stored) -> tuple[pa.Table, pa.Table]:
         """The stored sums, and the events that they lack or that windows and lines still reach.

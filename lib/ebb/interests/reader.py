@@ -13,7 +13,8 @@ from ebb.interests.setup import Reading, choose_reading
 from ebb.interests.snapshot import interests_from_events, interests_with_stored
 from ebb.interests.state import apart, lacking, stored_rows
 from ebb.interests.stored import reach
-from ebb.schema import EVENTS, INTEREST_STATE, ITEMS
+from ebb.language.labelled import labelled_items
+from ebb.schema import EVENTS, INTEREST_STATE
 from ebb.tables import Tables
 
 
@@ -41,7 +42,7 @@ def interests_at(tables: Tables, as_of: datetime, users: DataFrame | None = None
     reading = plan_reading(tables, as_of)
     setup, stored = reading.setup, reading.stored
     events = _known(tables, reading, users)
-    items = versions_at(tables.read(ITEMS), as_of)
+    items = versions_at(labelled_items(tables, setup.labels, as_of), as_of)
     shared = (items, setup.facets, setup.interests, setup.events.types, as_of)
     if stored is None:
         return interests_from_events(counted(events, setup.events, as_of), *shared)

@@ -17,6 +17,7 @@ from ebb.errors import RunError
 from ebb.interests.measures import Interests
 from ebb.interests.slots import Slots
 from ebb.interests.stored import Sum, distinct_sums, reach
+from ebb.language.labels import Labels
 from ebb.stamps import Commit
 
 
@@ -27,12 +28,14 @@ class Setup:
     Attributes
     ----------
     epoch : of the events (`ingest.events_epoch`); it is another after a change under `events`.
+    labels : what gives items further keys; None where nothing does. Stored sums don't hang on it.
     """
 
     interests: Interests
     facets: tuple[str, ...]
     events: Events
     epoch: int
+    labels: Labels | None = None
 
     @property
     def sums(self) -> tuple[Sum, ...]:
@@ -44,6 +47,7 @@ class Setup:
             "facets": list(self.facets),
             "events": self.events.model_dump(mode="json"),
             "epoch": self.epoch,
+            "labels": self.labels.to_facts() if self.labels else None,
         }
 
     @staticmethod
@@ -53,6 +57,7 @@ class Setup:
             tuple(facts["facets"]),
             Events.model_validate(facts["events"]),
             facts["epoch"],
+            Labels.from_facts(labels) if (labels := facts.get("labels")) else None,
         )
 
     def stores_as(self, other: Setup) -> bool:

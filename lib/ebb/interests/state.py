@@ -24,6 +24,7 @@ from ebb.interests.setup import Setup, Stored, latest
 from ebb.interests.slots import USER_BUCKETS, Slots
 from ebb.interests.snapshot import counted_totals, total_of
 from ebb.interests.sums import carried
+from ebb.language.labels import Labels
 from ebb.schema import EVENTS, INTEREST_STATE
 from ebb.tables import Commit, Stamp, Tables
 
@@ -141,7 +142,8 @@ def _of_slot(values: list[Column], slot: Column) -> Column:
 
 
 def _setup(tables: Tables, config: Config) -> Setup:
-    return Setup(config.interests, config.facets, config.events, events_epoch(tables))
+    labels = Labels.of(config, config.facets)
+    return Setup(config.interests, config.facets, config.events, events_epoch(tables), labels)
 
 
 def _everything(tables: Tables, setup: Setup, as_of: datetime) -> DataFrame:

@@ -14,6 +14,9 @@ from ebb.durations import Duration
 from ebb.interests.curves import Positive
 
 TextField = Literal["title", "text", "categories", "tags"]
+LIST_FIELDS = ("categories", "tags")
+# Hex digits of the SHA-256 of a text that name it.
+HASH_LENGTH = 32
 
 
 class _Section(BaseModel):
@@ -60,53 +63,161 @@ class SentenceTransformers(_Section):
         """Nothing is fitted."""
 
 
-class Endpoint(_Section):
-    """An endpoint for embeddings over HTTP, as OpenAI has it.
+class Asked(_Section):
+    """A model behind an endpoint over HTTP, and how it is asked.
 
     Attributes
     ----------
-    url : that requests are posted to, ending in /embeddings.
-    model : its name there. dimension : of the vectors that is asked for; None takes the model's.
+    url : that requests are posted to.
+    model : its name there.
     key_from : the environment variable that holds the key; none is sent where it isn't set.
-    batch : texts a request.
     timeout : of a request.
     tries : of a request that fails for a while (time-out, status 408, 429 or 5xx), each after twice
         the pause before, from `pause` on, or after what the endpoint asks for.
     requests_a_minute : at most; None is as many as come.
-    budget : texts a night; the rest waits for the nights after.
     """
 
-    kind: Literal["http"]
+    kind: str
     url: str = Field(pattern="^https?://")
     model: str = Field(min_length=1)
-    dimension: int | None = Field(default=None, ge=1)
     key_from: str = "EBB_TEXT_KEY"
-    batch: int = Field(default=64, ge=1)
     timeout: Duration = timedelta(seconds=30)
     tries: int = Field(default=5, ge=1)
     pause: Duration = timedelta(seconds=1)
     requests_a_minute: Positive | None = None
-    budget: int = Field(default=100_000, ge=1)
 
     @property
     def every(self) -> None:
         """Nothing is fitted."""
 
 
-AnyEncoder = Annotated[Tfidf | SentenceTransformers | Endpoint, Field(discriminator="kind")]
-
-
-class Language(_Section):
-    """How items' texts become vectors.
+class Endpoint(Asked):
+    """An endpoint for embeddings, as OpenAI has it; `url` ends in /embeddings.
 
     Attributes
     ----------
-    encoder : what makes them.
+    dimension : of the vectors that is asked for; None takes the model's.
+    batch : texts a request.
+    budget : texts a night; the rest waits for the nights after.
+    """
+
+    kind: Literal["http"]
+    dimension: int | None = Field(default=None, ge=1)
+    batch: int = Field(default=64, ge=1)
+    budget: int = Field(default=100_000, ge=1)
+
+
+AnyEncoder = Annotated[Tfidf | SentenceTransformers | Endpoint, Field(discriminator="kind")]
+
+Tag = Annotated[str, Field(min_length=1, max_length=60)]
+
+
+class KeyTerms(_Section):
+    """An item's tags are those of its own terms that say most, by TF-IDF.
+
+    Attributes
+    ----------
+    most : tags an item.
+    terms : at most so many of the terms that most texts have; a term of one text is nobody's tag.
+    common : terms that a larger part of the texts have are no tags.
+    every : after so long the terms are weighed anew, and every text is tagged anew.
+    """
+
+    kind: Literal["terms"]
+    most: int = Field(default=5, ge=1)
+    terms: int = Field(default=20_000, ge=1)
+    common: float = Field(default=0.1, gt=0, le=1)
+    every: Duration = timedelta(days=30)
+
+
+class _Listed(_Section):
+    @field_validator("tags", check_fields=False)
+    @classmethod
+    def _each_tag_once(cls, tags: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if tags is not None and (not tags or len(set(tags)) < len(tags)):
+            raise ValueError(f"given {list(tags)}; expected at least one tag, and each once")
+        return tags
+
+
+class ZeroShot(_Listed):
+    """An item's tags are those of a list whose vectors are nearest to its own, by the encoder.
+
+    Attributes
+    ----------
+    tags : the list.
+    threshold : the least cosine of a tag.
+    most : tags an item, the nearest.
+    """
+
+    kind: Literal["zero_shot"]
+    tags: tuple[Tag, ...]
+    threshold: float = Field(default=0.3, ge=-1, le=1)
+    most: int = Field(default=3, ge=1)
+
+    @property
+    def every(self) -> None:
+        """The encoder is fitted, if anything is."""
+
+
+class Chat(Asked, _Listed):
+    """A chat endpoint, as OpenAI has it, is asked once a text; `url` ends in /chat/completions.
+
+    Attributes
+    ----------
+    tags : the only ones it may give; None lets it find words of its own.
+    most : tags an item.
+    answer_tokens : an answer is cut off after so many.
+    budget : texts a night, which is what a night may cost; the rest waits for the nights after.
+    """
+
+    kind: Literal["chat"]
+    tags: tuple[Tag, ...] | None = None
+    most: int = Field(default=5, ge=1)
+    answer_tokens: int = Field(default=200, ge=1)
+    budget: int = Field(default=1_000, ge=1)
+
+
+AnyTagger = Annotated[KeyTerms | ZeroShot | Chat, Field(discriminator="kind")]
+
+
+class Topics(_Section):
+    """Clusters of the vectors of items' texts.
+
+    Attributes
+    ----------
+    count : of topics, where there are so many different texts.
+    words : of a topic's label.
+    every : after so long they are found anew.
+    passes : over the vectors while they are found, at most.
+    seed : of where they start.
+    """
+
+    count: int = Field(default=50, ge=2, le=5_000)
+    words: int = Field(default=3, ge=1)
+    every: Duration = timedelta(days=30)
+    passes: int = Field(default=20, ge=1)
+    seed: int = 7
+
+    @property
+    def kind(self) -> str:
+        """There is one."""
+        return "topics"
+
+
+class Language(_Section):
+    """How items' texts become vectors, tags and topics.
+
+    Attributes
+    ----------
+    encoder : what makes vectors.
+    tagger : what makes tags; None makes none. topics : None finds none.
     fields : of an item, in this order; what it lacks is left out.
     characters : of an item's text that are looked at; the rest is left out.
     """
 
     encoder: AnyEncoder = Tfidf(kind="tfidf")
+    tagger: AnyTagger | None = None
+    topics: Topics | None = None
     fields: tuple[TextField, ...] = ("title", "text", "categories", "tags")
     characters: int = Field(default=5_000, ge=1)
 

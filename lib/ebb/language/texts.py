@@ -7,10 +7,7 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from ebb.language.settings import Language
-
-_LISTS = ("categories", "tags")
-_HASH_LENGTH = 32
+from ebb.language.settings import HASH_LENGTH, LIST_FIELDS, Language
 
 
 def texts_at(items: DataFrame, as_of: datetime, settings: Language) -> DataFrame:
@@ -39,17 +36,27 @@ def texts_before(items: DataFrame, as_of: datetime, settings: Language) -> DataF
     return _with_texts(known, settings).dropDuplicates(["item_id", "text_hash"])
 
 
+def text_hash(settings: Language) -> Column:
+    """The hash of a version's text; also where it has none."""
+    return _hash(_text(settings))
+
+
 def _with_texts(versions: DataFrame, settings: Language) -> DataFrame:
-    fields = [_field(name) for name in settings.fields]
-    text = F.substring(F.concat_ws("\n", *fields), 1, settings.characters)
     return (
-        versions.select("item_id", text.alias("text"))
+        versions.select("item_id", _text(settings).alias("text"))
         .where(F.trim("text") != "")
-        .select(
-            "item_id", F.substring(F.sha2("text", 256), 1, _HASH_LENGTH).alias("text_hash"), "text"
-        )
+        .select("item_id", _hash(F.col("text")).alias("text_hash"), "text")
     )
 
 
+def _text(settings: Language) -> Column:
+    fields = [_field(name) for name in settings.fields]
+    return F.substring(F.concat_ws("\n", *fields), 1, settings.characters)
+
+
+def _hash(text: Column) -> Column:
+    return F.substring(F.sha2(text, 256), 1, HASH_LENGTH)
+
+
 def _field(name: str) -> Column:
-    return F.concat_ws("\n", F.col(name)) if name in _LISTS else F.col(name)
+    return F.concat_ws("\n", F.col(name)) if name in LIST_FIELDS else F.col(name)

@@ -9,7 +9,6 @@ the matrix of all texts, each row brought to length 1 (latent semantic analysis,
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ebb.arrow import as_bytes, from_bytes
 from ebb.language.encoder import Floats, of_unit_length
 from ebb.language.tokens import tokens
 
@@ -96,6 +96,18 @@ class Vocabulary:
         weights = (1.0 + np.log(np.array(counts, dtype=np.float64))) * self.weights[terms]
         return Terms(np.array(starts, dtype=np.int64), terms, weights)
 
+    def to_bytes(self) -> bytes:
+        """As an Arrow file; equal vocabularies give equal bytes."""
+        terms = pa.array(self.terms, pa.string())
+        return as_bytes(pa.table({"term": terms, "weight": pa.array(self.weights)}))
+
+    @staticmethod
+    def from_bytes(raw: bytes) -> Vocabulary:
+        table = from_bytes(raw)
+        return Vocabulary(
+            tuple(table.column("term").to_pylist()), table.column("weight").to_numpy()
+        )
+
 
 @dataclass(frozen=True)
 class TfidfModel:
@@ -131,14 +143,11 @@ class TfidfModel:
                 ),
             }
         )
-        sink = io.BytesIO()
-        with pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
-        return sink.getvalue()
+        return as_bytes(table)
 
     @staticmethod
     def from_bytes(raw: bytes) -> TfidfModel:
-        table = pa.ipc.open_file(pa.BufferReader(raw)).read_all().combine_chunks()
+        table = from_bytes(raw)
         projection = table.column("projection").combine_chunks()
         width = projection.type.list_size
         return TfidfModel(

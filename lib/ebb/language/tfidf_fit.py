@@ -42,7 +42,7 @@ def fit_tfidf(texts: DataFrame, settings: Tfidf) -> TfidfModel:
     texts : item_id, text; one row an item.
     """
     with stored(texts) as kept:
-        vocabulary = _vocabulary(kept, settings.terms)
+        vocabulary = fit_vocabulary(kept, settings.terms)
         shared = kept.sparkSession.sparkContext.broadcast(vocabulary)
         read = kept.select("text").mapInArrow(
             partial(_read, shared), "terms array<bigint>, weights array<double>"
@@ -53,16 +53,24 @@ def fit_tfidf(texts: DataFrame, settings: Tfidf) -> TfidfModel:
     return TfidfModel(vocabulary, projection)
 
 
-def _vocabulary(texts: DataFrame, most: int) -> Vocabulary:
-    """The terms that most texts have, ties by term."""
+def fit_vocabulary(texts: DataFrame, most: int, common: float = 1.0) -> Vocabulary:
+    """The terms that most texts have, ties by term; runs jobs.
+
+    Parameters
+    ----------
+    texts : text; one row an item.
+    most : terms at most.
+    common : terms that a larger part of the texts have are left out.
+    """
     count = texts.count()
+    largest = max(_LEAST_TEXTS, common * count)
     found = (
         texts.select("text")
         .mapInArrow(_distinct_terms, "terms array<string>")
         .select(F.explode("terms").alias("term"))
         .groupBy("term")
         .agg(F.count("*").alias("texts"))
-        .where(F.col("texts") >= _LEAST_TEXTS)
+        .where((F.col("texts") >= _LEAST_TEXTS) & (F.col("texts") <= largest))
         .orderBy(F.desc("texts"), "term")
         .limit(most)
         .toPandas()
