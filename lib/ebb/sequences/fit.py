@@ -1,0 +1,181 @@
+"""Fits a network on what users did before an instant: rows by Spark, training beside it.
+
+The rows lie in a folder on any Hadoop file system, pinned for as long as the training lasts, and
+so does the checkpoint: a run that was killed goes on. Whoever trains works on a copy on the
+driver's machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ebb.extras import require
+from ebb.progress import Progress
+from ebb.sequences.batches import row_groups
+from ebb.sequences.folder import Folder
+from ebb.sequences.rows import Vocabulary, is_held_out, sequence_rows, takes_of
+from ebb.sequences.settings import Sequences
+from ebb.sequences.task import JUDGE, LEARN, ReadRows, Status, Task
+from ebb.sequences.watch import watched
+from ebb.storage import stored
+
+_MISSING = (
+    "train.sequences needs torch, which the extra deep brings: pip install 'ebb[deep]', or leave "
+    "train.sequences out"
+)
+_DAY = timedelta(days=1)
+# Of a file: what a process holds at once. A process has at least so many of its own.
+_ROWS_A_FILE = 8_192
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where trainings go on, and who is told.
+
+    Attributes
+    ----------
+    folder : a URI; each training has a folder of its own below it, named by what it is made from.
+    version : of what is trained on: of events and configuration.
+    """
+
+    folder: str
+    version: str
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class FittedNetwork:
+    """A trained network.
+
+    Attributes
+    ----------
+    raw : its bytes (`model.Model.of`). version : of them.
+    item_vectors : item_id, factors. metrics : of the training.
+    curve : of each epoch, its loss and that of users held out.
+    """
+
+    raw: bytes
+    version: str
+    item_vectors: pa.Table
+    metrics: Mapping[str, float]
+    curve: list[tuple[float, float | None]]
+
+
+def require_torch() -> None:
+    """Tell what is missing before anything is fitted.
+
+    Raises
+    ------
+    RunError
+        When the extra `deep` isn't installed.
+    """
+    require(_MISSING, "torch")
+
+
+def fit_network(
+    events: DataFrame, as_of: datetime, scale: timedelta, settings: Sequences, desk: Desk
+) -> FittedNetwork | None:
+    """Train on events strictly before `as_of`; runs jobs. None where there is nothing to learn.
+
+    Parameters
+    ----------
+    events : event_id, user_id, item_id, event_type, event_ts, weight.
+    scale : length of a label window where the settings name none.
+    """
+    require_torch()
+    with desk.progress.step(f"sequences before {as_of:%Y-%m-%d %H:%M}") as step:
+        vocabulary = Vocabulary.of(takes_of(events), settings.items)
+        spark = events.sparkSession
+        folder = Folder(spark, f"{desk.folder}/{as_of:%Y%m%dT%H%M%SZ}-{desk.version}")
+        if not folder.has(f"{JUDGE}/_SUCCESS"):
+            _write_rows(events, vocabulary, as_of, settings, folder)
+        with tempfile.TemporaryDirectory(prefix="ebb-sequences-") as name:
+            local = Path(name)
+            folder.fetch(local)
+            groups = len(row_groups(local / LEARN))
+            if not groups:
+                folder.remove()
+                step.note("nobody has a past to learn from")
+                return None
+            window = (settings.window or scale) / _DAY
+            ranks = min(settings.workers, groups)
+            takes = tuple(vocabulary.takes.tolist())
+            task = Task(settings, takes, len(vocabulary.types), window, ranks)
+            with watched(local, folder, desk.progress, settings.epochs):
+                _train(local, task)
+            fitted = _fitted(local, task, vocabulary)
+        folder.remove()
+        step.note(", ".join(f"{name} {value:.6g}" for name, value in fitted.metrics.items()))
+    return fitted
+
+
+def _write_rows(
+    events: DataFrame, vocabulary: Vocabulary, as_of: datetime, settings: Sequences, folder: Folder
+) -> None:
+    """Put the rows in place: those to learn from, and those of users held out to judge by."""
+    rows = sequence_rows(events, vocabulary, as_of, settings.length, settings.history)
+    held_out = is_held_out(settings.held_out)
+    with stored(rows) as kept:
+        # An event has a label only if another follows it.
+        learn, judge = kept.where(~held_out & (F.size("items") > 1)), kept.where(held_out)
+        judge = judge.where(F.col("part") == 0)
+        for name, own in ((LEARN, learn), (JUDGE, judge)):
+            files = settings.workers * max(1, -(-own.count() // (_ROWS_A_FILE * settings.workers)))
+            spread = own.repartition(files, "user_id").sortWithinPartitions("user_id", "part")
+            spread.write.mode("overwrite").parquet(folder.uri(name))
+
+
+def _train(local: Path, task: Task) -> None:
+    from ebb.sequences.training import train_alone, train_rank
+
+    if task.ranks == 1:
+        train_alone(str(local), task)
+        return
+    from pyspark.ml.torch.distributor import TorchDistributor
+
+    distributor = TorchDistributor(num_processes=task.ranks, local_mode=True, use_gpu=False)
+    distributor.logger.setLevel(logging.WARNING)
+    # What processes say is no result.
+    with redirect_stdout(sys.stderr):
+        distributor.run(train_rank, str(local), task)
+
+
+def _fitted(local: Path, task: Task, vocabulary: Vocabulary) -> FittedNetwork:
+    from ebb.sequences.model import Model, as_bytes, version_of
+    from ebb.sequences.training import best_network
+
+    raw = as_bytes(task.settings, vocabulary, best_network(local))
+    curve, vectors = Status.read(local).curve, Model.of(raw).item_vectors()
+    factors = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+    best = min(range(len(curve)), key=lambda epoch: _judged(curve[epoch], epoch))
+    loss, judged = curve[best]
+    metrics = {
+        "items": float(len(vocabulary)),
+        "epochs": float(len(curve)),
+        "best_epoch": float(best + 1),
+        "loss": loss,
+        **({} if judged is None else {"loss_held_out": judged}),
+        **{f"rows_read_{one.rank}": float(one.rows) for one in ReadRows.all_of(local)},
+    }
+    return FittedNetwork(
+        raw,
+        version_of(raw),
+        pa.table({"item_id": vocabulary.items, "factors": factors.cast(pa.list_(pa.float32()))}),
+        {name: float(f"{value:.6g}") for name, value in metrics.items()},
+        curve,
+    )
+
+
+def _judged(one: tuple[float, float | None], epoch: int) -> float:
+    return -float(epoch) if one[1] is None else one[1]
