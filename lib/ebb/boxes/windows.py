@@ -13,6 +13,7 @@ from datetime import datetime
 
 from pyspark.sql import DataFrame
 
+from ebb.boxes.sequences import desk_of
 from ebb.boxes.vectors import with_vectors
 from ebb.context import Night
 from ebb.evaluate.slates import labels_after
@@ -86,7 +87,10 @@ class Seen:
             shown = shown_between(events, config.events, None, as_of)
             shown_then = shown_between(events, config.events, as_of, until)
             shown_then = shown_then.select("user_id", "item_id").distinct()
-        prepared = prepare(self.known, self.items, *models, as_of, columns, config, shown)
+        network = self.fitted.network.raw if self.fitted.network else None
+        prepared = prepare(
+            *(self.known, self.items, *models, as_of, columns, config, shown), network=network
+        )
         then = counted(events, config.events, until)
         had = None if columns.repeat else self.known.select("user_id", "item_id").distinct()
         labels = labels_after(then, as_of, until, had)
@@ -128,7 +132,8 @@ def seen_at(night: Night, half_lives: HalfLives, window: Split) -> Iterator[Seen
     with stored(counted(tables.read(EVENTS), config.events, window.as_of)) as known:
         found = items_at(tables.read(ITEMS), known, window.as_of, config.recommend)
         with stored(found) as items:
-            fitted = fit_models(known, window.as_of, half_lives, config.train)
+            desk = desk_of(night)
+            fitted = fit_models(known, window.as_of, half_lives, config.train, desk)
             try:
                 yield Seen(night, window, known, items, fitted)
             finally:

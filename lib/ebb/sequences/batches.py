@@ -121,9 +121,7 @@ def learning_batch(
             last = np.searchsorted(days, at + window, side="left")
         count = np.maximum(last - first, 0)
         drawn = first[:, None] + (dice.random((n, many)) * count[:, None]).astype(np.int64)
-        labels = np.where(
-            count[:, None] > 0, rows.items[start + np.minimum(drawn, n - 1)], 0
-        )
+        labels = np.where(count[:, None] > 0, rows.items[start + np.minimum(drawn, n - 1)], 0)
         if is_prefix:
             # Both directions see all of it, so that one instant alone can be asked about.
             n = int(dice.integers(1, max(n, 2)))

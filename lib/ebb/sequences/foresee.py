@@ -21,45 +21,52 @@ from ebb.rounding import significant_array
 from ebb.sequences.batches import Batch, Rows
 from ebb.sequences.model import Model, shipped_model
 
-SCHEMA = "user_id string, state array<double>, again array<struct<item_id: string, share: double>>"
-_AGAIN = pa.struct([("item_id", pa.string()), ("share", pa.float64())])
+SCHEMA = "user_id string, state array<double>, again_items array<int>, again array<double>"
 _ARROW = pa.schema(
     [
         ("user_id", pa.string()),
         ("state", pa.list_(pa.float64())),
-        ("again", pa.list_(_AGAIN)),
+        ("again_items", pa.list_(pa.int32())),
+        ("again", pa.list_(pa.float64())),
     ]
 )
 Doubles = npt.NDArray[np.float64]
 
 
-def foreseen(sequences: DataFrame, name: str) -> DataFrame:
+def foreseen(sequences: DataFrame, name: str, places: npt.NDArray[np.int32]) -> DataFrame:
     """What a network foresees of each user at as_of.
 
     Parameters
     ----------
     sequences : of `rows.sequence_rows`, one a user: the latest. name : of the shipped model.
+    places : (m,) what its items are called in the answer; those below 0 are left out.
 
     Returns
     -------
-    DataFrame of user_id, state (d + 2), again: items of the sequence, each once, and the share of
-    probability that the pointer gives them. Lazy.
+    DataFrame of user_id, state (d + 2), again_items (places of the sequence's items, ascending) and
+    again: the probability that the pointer gives each. Lazy.
     """
-    return sequences.mapInArrow(partial(_foreseen, name), SCHEMA)
+    return sequences.mapInArrow(partial(_foreseen, name, places), SCHEMA)
 
 
-def _foreseen(name: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _foreseen(
+    name: str, places: npt.NDArray[np.int32], batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     model = shipped_model(name)
     for batch in batches:
         rows = Rows.of(batch)
-        # One by one: a user's figures hang on nobody else in the batch, to the last bit.
-        found = [foresee(model, rows, row) for row in range(len(rows))]
+        states, items, shares = [], [], []
+        for row in range(len(rows)):
+            # One by one: a user's figures hang on nobody else in the batch, to the last bit.
+            state, numbers, own = foresee(model, rows, row)
+            at = places[numbers - 1]
+            order = np.argsort(at)[np.count_nonzero(at < 0) :]
+            states.append(state)
+            items.append(at[order])
+            shares.append(own[order])
+        columns = [batch.column("user_id"), states, items, shares]
         yield pa.RecordBatch.from_arrays(
-            [
-                batch.column("user_id"),
-                pa.array([state for state, _, _ in found], pa.list_(pa.float64())),
-                _again(model, [(items, shares) for _, items, shares in found]),
-            ],
+            [pa.array(one, field.type) for one, field in zip(columns, _ARROW, strict=True)],
             schema=_ARROW,
         )
 
@@ -83,13 +90,3 @@ def foresee(model: Model, rows: Rows, row: int) -> tuple[Doubles, npt.NDArray[np
     items, place = np.unique(rows.items[own], return_inverse=True)
     summed = np.bincount(place, weights=shares, minlength=len(items))
     return significant_array(state), items, significant_array(summed)
-
-
-def _again(model: Model, found: list[tuple[npt.NDArray[np.int64], Doubles]]) -> pa.Array:
-    lengths = [len(items) for items, _ in found]
-    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
-    items = np.concatenate([items for items, _ in found] or [np.zeros(0, dtype=np.int64)])
-    shares = np.concatenate([own for _, own in found] or [np.zeros(0)])
-    ids = model.vocabulary.items.take(pa.array(items - 1))
-    pairs = pa.StructArray.from_arrays([ids, pa.array(shares)], fields=list(_AGAIN))
-    return pa.ListArray.from_arrays(pa.array(offsets), pairs)

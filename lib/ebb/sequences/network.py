@@ -107,14 +107,16 @@ class Network(nn.Module):
 
     def query(self, seen: Seen) -> Tensor:
         """(b, n, d) what is asked of the items after each event, at its instant."""
-        return self.norm(seen.hidden + self.since(seen.at - seen.days))
+        queries: Tensor = self.norm(seen.hidden + self.since(seen.at - seen.days))
+        return queries
 
     def attention(self, seen: Seen, queries: Tensor) -> Tensor:
         """(b, n, n) log of how much the pointer leans on each event up to each event."""
         size = queries.shape[-1]
         alike = self.asked(queries) @ self.keys(seen.hidden).transpose(-1, -2) / size**0.5
         aged = self.age(seen.at[:, :, None] - seen.days[:, None, :])[..., 0]
-        return (alike + aged).masked_fill(~_up_to(seen.items > 0), _NEVER).log_softmax(-1)
+        leant: Tensor = (alike + aged).masked_fill(~_up_to(seen.items > 0), _NEVER)
+        return leant.log_softmax(-1)
 
     def logits(self, queries: Tensor) -> Tensor:
         """(..., m + 1) of all items; of number 0 next to nothing."""
@@ -293,9 +295,7 @@ class _BothWays(nn.Module):
             self.cells(packed)[0], batch_first=True, total_length=n
         )
         # Backwards it has seen all at the first event.
-        whole = torch.cat(
-            [states[:, :, :size], states[:, :1, size:].expand(rows, n, size)], dim=-1
-        )
+        whole = torch.cat([states[:, :, :size], states[:, :1, size:].expand(rows, n, size)], dim=-1)
         place = torch.arange(n, device=lengths.device)
         is_last = (place[None, :] == lengths[:, None] - 1)[:, :, None]
         found: Tensor = entered + self.out(torch.where(is_last, whole, states))

@@ -1,4 +1,4 @@
-"""Each user's events in order, as rows that networks are trained on and asked with. Native Spark."""
+"""Each user's events in order: what networks learn from and are asked with. Native Spark."""
 
 from __future__ import annotations
 
@@ -88,9 +88,7 @@ def sequence_rows(
     by event_id. Lazy.
     """
     spark = events.sparkSession
-    known = takes_of(events).join(
-        F.broadcast(vocabulary.codes(spark)), on="item_id", how="inner"
-    )
+    known = takes_of(events).join(F.broadcast(vocabulary.codes(spark)), on="item_id", how="inner")
     newest_first = Window.partitionBy("user_id").orderBy(F.desc("event_ts"), F.desc("event_id"))
     place = F.row_number().over(newest_first)
     micros = F.unix_micros("event_ts") - F.unix_micros(F.lit(as_of))
