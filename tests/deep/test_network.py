@@ -79,7 +79,7 @@ def test_what_it_foretells_adds_up_to_one_and_repeats_get_more(kind: str) -> Non
         batch.labels[0, 2, 0] = item
         found, is_label = network(batch)
         assert found.shape == is_label.shape == (1, 1)
-        chances.append(float(found.exp()))
+        chances.append(found.exp().item())
     assert sum(chances) == pytest.approx(1.0, abs=1e-5)
     assert min(chances[1], chances[4]) > max(chances[0], chances[2], chances[3], chances[5])
 
@@ -88,19 +88,19 @@ def test_labels_count_each_for_itself_and_none_where_there_are_none() -> None:
     network, batch = network_of("transformer"), batch_of([[1, 2, 3], [4, 5]], labels=2)
     batch.labels[0, 1], batch.labels[1, 1] = [3, 5], [2, 0]
     found, is_label = network(batch)
-    assert is_label.tolist() == [[1, 1], [1, 0]] and float(found[1, 1]) == 0.0
+    assert is_label.tolist() == [[1, 1], [1, 0]] and found[1, 1].item() == 0.0
     alone = batch_of([[4, 5]])
     alone.labels[0, 1, 0] = 2
-    assert float(network(alone)[0]) == pytest.approx(float(found[1, 0]), abs=1e-6)
+    assert network(alone)[0].item() == pytest.approx(found[1, 0].item(), abs=1e-6)
 
 
 def test_items_drawn_stand_for_all_the_better_the_more_there_are() -> None:
     network, batch = network_of("transformer"), batch_of([[1, 2, 3]])
     batch.labels[0, 2, 0] = 5
-    whole = float(network(batch)[0])
+    whole = network(batch)[0].item()
     takes = np.array([9, 4, 2, 8, 1, 3])
     drawn = Drawn.of(takes, 50_000, np.random.default_rng(1))
-    assert float(network(batch, drawn)[0]) == pytest.approx(whole, abs=0.02)
+    assert network(batch, drawn)[0].item() == pytest.approx(whole, abs=0.02)
     expected = np.exp(drawn.log_expected[1:])
     counts = np.bincount(drawn.items, minlength=ITEMS + 1)[1:]
     assert counts == pytest.approx(expected, rel=0.1)

@@ -8,9 +8,8 @@ from ebb.boxes.inputs import versions
 from ebb.context import Night
 from ebb.schema import EVENTS, SEQUENCE_MODELS
 from ebb.sequences.fit import Desk, FittedNetwork, require_torch
+from ebb.sequences.folder import Folder
 from ebb.tables import Stamp
-
-_FOLDER = "training"
 
 
 def desk_of(night: Night) -> Desk | None:
@@ -26,7 +25,7 @@ def desk_of(night: Night) -> Desk | None:
     require_torch()
     made_of = f"{night.config.fingerprint('events', 'train')} {versions(night, EVENTS)}"
     version = hashlib.sha256(made_of.encode()).hexdigest()[:16]
-    return Desk(f"{night.tables.root}/{_FOLDER}", version, night.progress)
+    return Desk(_folder(night), version, night.progress)
 
 
 def write_network(night: Night, network: FittedNetwork | None, stamp: Stamp) -> None:
@@ -51,3 +50,12 @@ def network_of(night: Night) -> bytes | None:
         return None
     row = night.tables.read_slice(SEQUENCE_MODELS, night.as_of).select("network").first()
     return None if row is None else bytes(row["network"])
+
+
+def remove_trainings(night: Night) -> None:
+    """Remove what is left of trainings that were killed and never taken up again."""
+    Folder(night.spark, _folder(night)).remove()
+
+
+def _folder(night: Night) -> str:
+    return f"{night.tables.root}/training"
