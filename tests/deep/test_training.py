@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
@@ -66,7 +67,8 @@ def hit_rate(found: FittedNetwork, events: DataFrame) -> float:
     """Of how many users the item that comes next in the ring is the one foreseen most."""
     model = Model.of(found.raw)
     table = sequence_rows(events, model.vocabulary, AS_OF, 16, 16).toArrow()
-    rows, vectors, hits = Rows.of(table), model.item_vectors(), 0
+    rows, hits = Rows.of(table), 0
+    vectors = np.stack(model.item_vectors().column("factors").to_pylist())
     for row in range(len(rows)):
         state, items, again = foresee(model, rows, row)
         chances = np.exp(vectors @ state)
@@ -134,8 +136,6 @@ def test_two_processes_read_all_rows_once_and_come_near_what_one_does(ring, tmp_
 def test_what_is_foreseen_of_a_user_is_the_same_in_any_company(spark, ring, tmp_path) -> None:
     found = fit(ring, tmp_path, epochs=1)
     ids = Model.of(found.raw).vocabulary.items.to_pylist()
-    import pyarrow as pa
-
     # The catalogue lacks an item, and has one that the network doesn't know.
     asked = Asked.of(spark, found.raw, pa.chunked_array([["a", *ids[1:]]]))
     whole = {row["user_id"]: row for row in asked.foreseen(ring, AS_OF).collect()}

@@ -48,6 +48,7 @@ def network_of(night: Night) -> bytes | None:
     """The network that was trained for the night, if any."""
     if night.config.train.sequences is None:
         return None
+    require_torch()
     row = night.tables.read_slice(SEQUENCE_MODELS, night.as_of).select("network").first()
     return None if row is None else bytes(row["network"])
 

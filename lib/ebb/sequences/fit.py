@@ -20,6 +20,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from ebb.durations import format_duration
 from ebb.extras import require
 from ebb.progress import Progress
 from ebb.sequences.batches import row_groups
@@ -94,29 +95,20 @@ def fit_network(
     scale : length of a label window where the settings name none.
     """
     require_torch()
+    window = settings.window or scale
+    name = f"{as_of:%Y%m%dT%H%M%SZ}-{format_duration(window)}-{desk.version}"
+    folder = Folder(events.sparkSession, f"{desk.folder}/{name}")
     with desk.progress.step(f"sequences before {as_of:%Y-%m-%d %H:%M}") as step:
         vocabulary = Vocabulary.of(takes_of(events), settings.items)
-        spark = events.sparkSession
-        folder = Folder(spark, f"{desk.folder}/{as_of:%Y%m%dT%H%M%SZ}-{desk.version}")
         if not folder.has(f"{JUDGE}/_SUCCESS"):
             _write_rows(events, vocabulary, as_of, settings, folder)
-        with tempfile.TemporaryDirectory(prefix="ebb-sequences-") as name:
-            local = Path(name)
-            folder.fetch(local)
-            groups = len(row_groups(local / LEARN))
-            if not groups:
-                folder.remove()
-                step.note("nobody has a past to learn from")
-                return None
-            window = (settings.window or scale) / _DAY
-            ranks = min(settings.workers, groups)
-            takes = tuple(vocabulary.takes.tolist())
-            task = Task(settings, takes, len(vocabulary.types), window, ranks)
-            with watched(local, folder, desk.progress, settings.epochs):
-                _train(local, task)
-            fitted = _fitted(local, task, vocabulary)
+        with tempfile.TemporaryDirectory(prefix="ebb-sequences-") as local:
+            folder.fetch(Path(local))
+            with watched(Path(local), folder, desk.progress, settings.epochs):
+                fitted = _trained(Path(local), vocabulary, settings, window)
         folder.remove()
-        step.note(", ".join(f"{name} {value:.6g}" for name, value in fitted.metrics.items()))
+        said = fitted.metrics if fitted else {"sequences to learn from": 0}
+        step.note(", ".join(f"{name} {value:.6g}" for name, value in said.items()))
     return fitted
 
 
@@ -136,6 +128,38 @@ def _write_rows(
             spread.write.mode("overwrite").parquet(folder.uri(name))
 
 
+def _trained(
+    local: Path, vocabulary: Vocabulary, settings: Sequences, window: timedelta
+) -> FittedNetwork | None:
+    """Train on the rows in a folder of this machine; None where there are none."""
+    groups = len(row_groups(local / LEARN))
+    if not groups:
+        return None
+    from ebb.sequences.model import Model, as_bytes, version_of
+    from ebb.sequences.training import best_of
+
+    takes, ranks = tuple(vocabulary.takes.tolist()), min(settings.workers, groups)
+    _train(local, Task(settings, takes, len(vocabulary.types), window / _DAY, ranks))
+    curve, (epoch, weights) = Status.read(local).curve, best_of(local)
+    loss, held_out = curve[epoch - 1]
+    metrics = {
+        "items": float(len(vocabulary)),
+        "epochs": float(len(curve)),
+        "best_epoch": float(epoch),
+        "loss": loss,
+        **({} if held_out is None else {"loss_held_out": held_out}),
+        **{f"rows_read_{one.rank}": float(one.rows) for one in ReadRows.all_of(local)},
+    }
+    raw = as_bytes(settings, vocabulary, weights)
+    return FittedNetwork(
+        raw,
+        version_of(raw),
+        Model.of(raw).item_vectors(),
+        {name: float(f"{value:.6g}") for name, value in metrics.items()},
+        curve,
+    )
+
+
 def _train(local: Path, task: Task) -> None:
     from ebb.sequences.training import train_alone, train_rank
 
@@ -149,33 +173,3 @@ def _train(local: Path, task: Task) -> None:
     # What processes say is no result.
     with redirect_stdout(sys.stderr):
         distributor.run(train_rank, str(local), task)
-
-
-def _fitted(local: Path, task: Task, vocabulary: Vocabulary) -> FittedNetwork:
-    from ebb.sequences.model import Model, as_bytes, version_of
-    from ebb.sequences.training import best_network
-
-    raw = as_bytes(task.settings, vocabulary, best_network(local))
-    curve, vectors = Status.read(local).curve, Model.of(raw).item_vectors()
-    factors = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-    best = min(range(len(curve)), key=lambda epoch: _judged(curve[epoch], epoch))
-    loss, judged = curve[best]
-    metrics = {
-        "items": float(len(vocabulary)),
-        "epochs": float(len(curve)),
-        "best_epoch": float(best + 1),
-        "loss": loss,
-        **({} if judged is None else {"loss_held_out": judged}),
-        **{f"rows_read_{one.rank}": float(one.rows) for one in ReadRows.all_of(local)},
-    }
-    return FittedNetwork(
-        raw,
-        version_of(raw),
-        pa.table({"item_id": vocabulary.items, "factors": factors.cast(pa.list_(pa.float32()))}),
-        {name: float(f"{value:.6g}") for name, value in metrics.items()},
-        curve,
-    )
-
-
-def _judged(one: tuple[float, float | None], epoch: int) -> float:
-    return -float(epoch) if one[1] is None else one[1]

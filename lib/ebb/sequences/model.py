@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import torch
 from pyspark import SparkContext
@@ -40,14 +38,18 @@ class Model:
         network.load_state_dict(known["network"])
         return Model(settings, vocabulary, network.eval())
 
-    def item_vectors(self) -> npt.NDArray[np.float32]:
-        """(m, d + 2) of the items, in order: their embedding, their bias, and 1.
+    def item_vectors(self) -> pa.Table:
+        """item_id and factors (d + 2), in order: the item's embedding, its bias, and 1.
 
-        Times a user's state (`foresee.state_of`) it is the log of what taste gives the item.
+        Times a user's state (`foresee.foresee`) they are the log of what taste gives the item.
         """
         weights = self.network.items.weight.detach()[1:]
-        own = torch.cat([weights, self.network.bias.detach()[1:, None]], dim=1).numpy()
-        return np.concatenate([own, np.ones((len(own), 1), dtype=np.float32)], axis=1)
+        own = torch.cat([weights, self.network.bias.detach()[1:, None]], dim=1)
+        whole = torch.cat([own, torch.ones(len(own), 1)], dim=1).numpy()
+        factors = pa.FixedSizeListArray.from_arrays(pa.array(whole.ravel()), whole.shape[1])
+        return pa.table(
+            {"item_id": self.vocabulary.items, "factors": factors.cast(pa.list_(pa.float32()))}
+        )
 
 
 def as_bytes(

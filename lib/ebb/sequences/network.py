@@ -130,8 +130,8 @@ class Network(nn.Module):
         expected = self._tensor(drawn.log_expected)
         others = self._tensor(drawn.items)
         own = torch.einsum("pd,pkd->pk", queries, self.items(labels)) + self.bias[labels]
-        # Weighed by how rarely they are drawn, so that the sum is right on average; the label itself
-        # is in it once.
+        # Weighed by how rarely they are drawn, so that the sum is right on average; the label
+        # itself is in it once.
         against = queries @ self.items(others).T + self.bias[others] - expected[others]
         is_label = labels[:, :, None] == others[None, None, :]
         against = against[:, None, :].masked_fill(is_label, _NEVER)

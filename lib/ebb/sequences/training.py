@@ -33,11 +33,10 @@ def train_alone(folder: str, task: Task) -> None:
         _Training(Path(folder), task, rank=0).run()
 
 
-def best_network(folder: Path) -> dict[str, torch.Tensor]:
-    """The weights of the epoch that did best, from the checkpoint of a training."""
-    known = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
-    network: dict[str, torch.Tensor] = known["best"]["network"]
-    return network
+def best_of(folder: Path) -> tuple[int, dict[str, torch.Tensor]]:
+    """The epoch that did best, and its weights, from the checkpoint of a training."""
+    best = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)["best"]
+    return int(best["epoch"]), best["network"]
 
 
 def train_rank(folder: str, task: Task) -> None:
