@@ -190,6 +190,17 @@ def test_jobs_install_no_tools_for_tests(ready: Copy) -> None:
     assert "pyspark==4.2.0" in wanted and "pytest" not in wanted
 
 
+def test_tests_of_extras_come_second_with_their_packages(copy: Copy) -> None:
+    result = copy.run("test", "--all", "--version")
+    assert (result.code, (result.out + result.err).count("pytest ")) == (0, 2)
+    assert copy.calls == ["venv", f"install {copy.home}", "jars", f"install {copy.home}"]
+    core, whole = (copy.home / f".ebb/requirements-{extra}.txt" for extra in ("test", "all"))
+    assert "torch>=" not in core.read_text() and "torch>=" in whole.read_text()
+    assert set(core.read_text().splitlines()) < set(whole.read_text().splitlines())
+    assert copy.run("test", "--version").code == 0
+    assert copy.calls[4:] == []
+
+
 def test_an_interrupted_set_up_is_taken_up_again(copy: Copy) -> None:
     failed = copy.run("nightly", BREAK="1")
     assert failed.code == 1

@@ -294,6 +294,7 @@ class Keep(Section):
     recommendations: Duration | None = timedelta(days=90)
     item_weights: Duration | None = timedelta(days=90)
     item_factors: Duration | None = timedelta(days=90)
+    sequence_models: Duration | None = timedelta(days=90)
     user_features: Duration | None = None
     item_features: Duration | None = None
     models: Duration | None = None
@@ -434,6 +435,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _network_is_trained(self) -> Self:
+        if self.recommend.strategy == "sequence" and self.train.sequences is None:
+            raise ValueError(
+                "recommend.strategy is sequence, but train.sequences is left out; "
+                "write train.sequences: {} to train a network"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _encoders_are_kept(self) -> Self:
         kept, every = self.maintain.keep.text_encoders, None
         if self.language is not None:
@@ -495,7 +505,11 @@ class Config(Section):
     @property
     def models(self) -> tuple[str, ...]:
         """What slates can lean on: the models that are trained, and the vectors of texts."""
-        return (*self.train.models, *(("content",) if self.language else ()))
+        return (
+            *self.train.models,
+            *(("sequence",) if self.train.sequences else ()),
+            *(("content",) if self.language else ()),
+        )
 
     @property
     def affinity_facets(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from ebb.boxes.sequences import remove_trainings
 from ebb.context import Night
 from ebb.durations import format_instant
 from ebb.schema import ALL, INTEREST_STATE, INTERESTS_NOW, QUARANTINE, RUNS, Table
@@ -47,6 +48,7 @@ def maintain(night: Night) -> None:
     log = RunLog(night)
     try:
         found = {t.name: _looked_after(night, log, t) for t in ALL if night.tables.exists(t)}
+        remove_trainings(night)
     finally:
         log.write()
     _print_report(night, {name: run.rows for name, run in found.items() if run.rows})

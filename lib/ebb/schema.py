@@ -437,14 +437,34 @@ ITEM_WEIGHTS = Table(
 )
 ITEM_FACTORS = Table(
     "item_factors",
-    "Item vectors of the implicit ALS fitted as of as_of.",
+    "Item vectors of the models fitted as of as_of: implicit ALS, and the network.",
     ("as_of", "model", "item_id"),
     "train",
     _columns(
         _AS_OF,
-        ("model", _STRING, "als, decayed, or als_flat"),
+        ("model", _STRING, "als, decayed, als_flat, or sequence"),
         _ITEM,
         ("factors", T.ArrayType(T.FloatType()), "the item's vector"),
+    ),
+    sliced=True,
+)
+SEQUENCE_MODELS = Table(
+    "sequence_models",
+    "The networks over sequences: what each learned, and how its training went.",
+    ("as_of",),
+    "train",
+    _columns(
+        _AS_OF,
+        ("version", _STRING, "hash of the network"),
+        ("kind", _STRING, "transformer, gru, lstm or bilstm"),
+        ("parameters", _TEXTS, "its configuration"),
+        (
+            "metrics",
+            _NUMBERS,
+            "items, epochs, the epoch that did best and its losses, rows read by each process",
+        ),
+        ("network", T.BinaryType(), "the network with its vocabulary, as torch stores them"),
+        ("lineage", T.MapType(_STRING, _LONG), "Delta versions that it was trained from"),
     ),
     sliced=True,
 )
@@ -455,7 +475,7 @@ MODELS = Table(
     "train",
     _columns(
         _AS_OF,
-        ("name", _STRING, "neighbours, ease or als, decayed; _flat without decay"),
+        ("name", _STRING, "neighbours, ease or als, decayed; _flat without decay; sequence"),
         ("version", _STRING, "hash of as_of, configuration and input versions"),
         ("kind", _STRING, "what sort of model"),
         ("parameters", _TEXTS, "its configuration"),
@@ -572,8 +592,8 @@ RECOMMENDATIONS = Table(
         (
             "source",
             _STRING,
-            "what speaks most for it: history, neighbours, ease, als, affinity, content, "
-            "popularity, rising or new",
+            "what speaks most for it: history, neighbours, ease, als, sequence, affinity, "
+            "content, popularity, rising or new",
         ),
         (
             "reasons",
@@ -692,6 +712,6 @@ ALL = (
     EVENTS, QUARANTINE, FILES, ITEMS, USERS, INTEREST_STATE, INTERESTS_NOW,
     USER_FEATURES, ITEM_FEATURES, HALF_LIVES, FORGETTING_CURVES, FORGETTING_FITS,
     CHOICES, TRAINING_SETS, RANKERS, TRIALS, TEXT_ENCODERS, ITEM_VECTORS,
-    LABELLERS, ITEM_TAGS, TOPICS, ITEM_WEIGHTS, ITEM_FACTORS,
+    LABELLERS, ITEM_TAGS, TOPICS, ITEM_WEIGHTS, ITEM_FACTORS, SEQUENCE_MODELS,
     MODELS, RECOMMENDATIONS, HOT_LIST, EVALUATIONS, DRIFT, RUNS,
 )  # fmt: skip

@@ -12,6 +12,7 @@ from ebb.boxes.choose import SECTIONS, Decision
 from ebb.boxes.inputs import counted_events, made_by, versions
 from ebb.boxes.labels import items_in, labels_made
 from ebb.boxes.ranker import shipped_ranker
+from ebb.boxes.sequences import network_of
 from ebb.boxes.vectors import version_made, with_vectors
 from ebb.context import Night
 from ebb.recommend.eligible import eligible_items, items_at, users_to_score
@@ -101,6 +102,7 @@ def prepared(night: Night, events: DataFrame, decision: Decision) -> Prepared:
         decision.columns,
         config,
         shown,
+        network=network_of(night),
         tries_by_shown=config.recommend.learns_from_shown,
     )
 

@@ -13,26 +13,37 @@ from pyspark.sql import functions as F
 
 from ebb.boxes.choose import SECTIONS, Decision
 from ebb.boxes.inputs import counted_events, versions
+from ebb.boxes.sequences import desk_of, write_network
 from ebb.config import Config
 from ebb.context import Night
 from ebb.durations import format_instant
 from ebb.models.fit import FittedModels, fit_models
+from ebb.recommend.features import SEQUENCE
 from ebb.recommend.half_lives import HalfLives, name_of
-from ebb.schema import EVENTS, ITEM_FACTORS, ITEM_WEIGHTS, ITEMS, MODELS
+from ebb.schema import EVENTS, ITEM_FACTORS, ITEM_WEIGHTS, ITEMS, MODELS, SEQUENCE_MODELS
 from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
 from ebb.storage import stored
 from ebb.tables import Stamp
 
-_KINDS = {"neighbours": "item-to-item cosine", "ease": "EASE, closed form", "als": "implicit ALS"}
+_KINDS = {
+    "neighbours": "item-to-item cosine",
+    "ease": "EASE, closed form",
+    "als": "implicit ALS",
+    SEQUENCE: "network over sequences",
+}
+_ARTEFACTS = {"als": ITEM_FACTORS, SEQUENCE: SEQUENCE_MODELS}
+_SETTINGS = {SEQUENCE: "sequences"}
 
 
 def train(night: Night, log: RunLog, decision: Decision) -> Outcome:
-    """Fit neighbours, EASE and ALS, decayed and flat, on what is known at the night's as_of."""
+    """Fit neighbours, EASE and ALS, decayed and flat, and the network over sequences, on what is
+    known at the night's as_of."""
     tables, config = night.tables, night.config
 
     def work(stamp: Stamp) -> StepRun:
         with stored(counted_events(night)) as events:
-            fitted = fit_models(events, night.as_of, decision.columns.half_lives, config.train)
+            half_lives = decision.columns.half_lives
+            fitted = fit_models(events, night.as_of, half_lives, config.train, desk_of(night))
             try:
                 for table, rows in (
                     (ITEM_WEIGHTS, fitted.item_weights),
@@ -40,6 +51,7 @@ def train(night: Night, log: RunLog, decision: Decision) -> Outcome:
                 ):
                     as_of = F.lit(night.as_of).alias("as_of")
                     tables.write_slice(table, rows.select(as_of, "*"), stamp)
+                write_network(night, fitted.network, stamp)
                 # The registry comes last: its commit says that the models are all there.
                 commit = tables.write_slice(
                     MODELS, _registry(night, decision, fitted, stamp), stamp
@@ -61,13 +73,13 @@ def _registry(night: Night, decision: Decision, fitted: FittedModels, stamp: Sta
     rows = []
     for name, metrics in sorted(fitted.metrics.items()):
         base = name.removesuffix("_flat")
-        settings: BaseModel = getattr(night.config.train, base)
+        settings: BaseModel = getattr(night.config.train, _SETTINGS.get(base, base))
         parameters = {
             **{key: str(value) for key, value in settings.model_dump(mode="json").items()},
             "half_life": _half_life(name, decision.columns.half_lives),
             "history": str(night.config.train.history),
         }
-        artefact = ITEM_FACTORS.name if base == "als" else ITEM_WEIGHTS.name
+        artefact = _ARTEFACTS.get(base, ITEM_WEIGHTS).name
         rows.append(
             (night.as_of, name, version, _KINDS[base], parameters, dict(metrics), artefact,
              dict(stamp.inputs))
@@ -76,7 +88,7 @@ def _registry(night: Night, decision: Decision, fitted: FittedModels, stamp: Sta
 
 
 def _half_life(model: str, half_lives: HalfLives) -> str:
-    if model.endswith("_flat"):
+    if model.endswith("_flat") or model == SEQUENCE:
         return name_of(None)
     return name_of(half_lives.confidence if model == "als" else half_lives.similarity)
 

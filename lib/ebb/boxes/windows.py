@@ -14,6 +14,7 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 
 from ebb.boxes.labels import items_in
+from ebb.boxes.sequences import desk_of
 from ebb.boxes.vectors import with_vectors
 from ebb.context import Night
 from ebb.evaluate.slates import labels_after
@@ -87,7 +88,10 @@ class Seen:
             shown = shown_between(events, config.events, None, as_of)
             shown_then = shown_between(events, config.events, as_of, until)
             shown_then = shown_then.select("user_id", "item_id").distinct()
-        prepared = prepare(self.known, self.items, *models, as_of, columns, config, shown)
+        network = self.fitted.network.raw if self.fitted.network else None
+        prepared = prepare(
+            *(self.known, self.items, *models, as_of, columns, config, shown), network=network
+        )
         then = counted(events, config.events, until)
         had = None if columns.repeat else self.known.select("user_id", "item_id").distinct()
         labels = labels_after(then, as_of, until, had)
@@ -130,7 +134,8 @@ def seen_at(night: Night, half_lives: HalfLives, window: Split) -> Iterator[Seen
         versions = items_in(night, config.affinity_facets, window.as_of)
         found = items_at(versions, known, window.as_of, config.recommend)
         with stored(found) as items:
-            fitted = fit_models(known, window.as_of, half_lives, config.train)
+            desk = desk_of(night)
+            fitted = fit_models(known, window.as_of, half_lives, config.train, desk)
             try:
                 yield Seen(night, window, known, items, fitted)
             finally:

@@ -1,4 +1,5 @@
-"""Fits every model on what is known at one as_of: neighbours, EASE and ALS, flat and decayed."""
+"""Fits every model on what is known at one as_of: neighbours, EASE and ALS, flat and decayed, and a
+network over sequences."""
 
 from __future__ import annotations
 
@@ -16,8 +17,10 @@ from ebb.models.ease import fit_ease
 from ebb.models.factorisation import FittedAls, fit_als
 from ebb.models.neighbours import nearest_items
 from ebb.models.pairs import pair_weights, taken
+from ebb.recommend.features import SEQUENCE
 from ebb.recommend.half_lives import HalfLives
 from ebb.recommend.settings import Train
+from ebb.sequences.fit import Desk, FittedNetwork, fit_network
 from ebb.storage import stored
 
 _WEIGHTS = "model string, item_id string, neighbour_id string, rank int, weight double"
@@ -31,14 +34,16 @@ class FittedModels:
     Attributes
     ----------
     item_weights : model (neighbours, ease, each with _flat), item_id, neighbour_id, rank, weight.
-    item_factors : model (als, als_flat), item_id, factors.
+    item_factors : model (als, als_flat, sequence), item_id, factors.
     metrics : of each model that learned anything, its sizes.
+    network : over sequences; None where none is wanted, or there is nothing to learn.
     remarks : what people should know, e.g. that items had no room.
     """
 
     item_weights: DataFrame
     item_factors: DataFrame
     metrics: Mapping[str, Mapping[str, float]]
+    network: FittedNetwork | None = None
     remarks: tuple[str, ...] = ()
     _kept: list[DataFrame | FittedAls] = field(default_factory=list)
 
@@ -49,13 +54,19 @@ class FittedModels:
 
 
 def fit_models(
-    events: DataFrame, as_of: datetime, half_lives: HalfLives, settings: Train
+    events: DataFrame,
+    as_of: datetime,
+    half_lives: HalfLives,
+    settings: Train,
+    desk: Desk | None = None,
 ) -> FittedModels:
     """Fit all models on events strictly before `as_of`; runs jobs.
 
     Parameters
     ----------
-    events : user_id, item_id, event_ts, weight; all strictly before `as_of`.
+    events : user_id, item_id, event_ts, weight; all strictly before `as_of`. A network wants their
+        event_id and event_type, too.
+    desk : where a network is trained; None trains none.
     """
     sums = {"als": half_lives.confidence, "als_flat": None}
     fits: dict[str, FittedAls] = {}
@@ -68,10 +79,19 @@ def fit_models(
                 fits[name] = fit
     factors = [f.item_factors.select(F.lit(name).alias("model"), "*") for name, f in fits.items()]
     none: DataFrame = events.sparkSession.createDataFrame([], _FACTORS)
+    metrics = {**_sizes(weights), **{name: dict(fit.metrics) for name, fit in fits.items()}}
+    network = None
+    if settings.sequences is not None and desk is not None:
+        network = fit_network(events, as_of, half_lives.scale, settings.sequences, desk)
+    if network is not None:
+        vectors = events.sparkSession.createDataFrame(network.item_vectors)
+        factors.append(vectors.select(F.lit(SEQUENCE).alias("model"), "*"))
+        metrics[SEQUENCE] = dict(network.metrics)
     return FittedModels(
         item_weights=weights,
         item_factors=reduce(DataFrame.unionByName, factors, none),
-        metrics={**_sizes(weights), **{name: dict(fit.metrics) for name, fit in fits.items()}},
+        metrics=metrics,
+        network=network,
         remarks=remarks,
         _kept=[weights, *fits.values()],
     )

@@ -7,8 +7,8 @@ from ebb.recommend.features import SHOWN, Columns
 # By family, what the longest half-life that isn't flat weighs: tried by hand, on no set in
 # particular.
 _BLEND = {
-    "history": 1.0, "neighbours": 0.5, "ease": 0.3, "als": 0.3, "affinity": 0.2, "content": 0.2,
-    "popularity": 0.5,
+    "history": 1.0, "neighbours": 0.5, "ease": 0.3, "als": 0.3, "sequence": 0.5, "affinity": 0.2,
+    "content": 0.2, "popularity": 0.5,
 }  # fmt: skip
 # An item shown once and passed over is half as likely to be taken as one that wasn't.
 _PASSED_OVER = -1.0

@@ -15,9 +15,10 @@ from ebb.recommend.half_lives import HalfLives, name_of
 
 # In this order they speak where they give equally much.
 SOURCES = (
-    "history", "neighbours", "ease", "als", "affinity", "content", "popularity", "rising", "new",
+    "history", "neighbours", "ease", "als", "sequence", "affinity", "content", "popularity",
+    "rising", "new",
 )  # fmt: skip
-CONTENT = "content"
+CONTENT, SEQUENCE = "content", "sequence"
 VELOCITY, NEWNESS = "velocity", "newness"
 # How often the user was shown an item since they last took it; it speaks for none.
 SHOWN = "shown"
@@ -48,7 +49,7 @@ class Columns:
     Attributes
     ----------
     facets : those that affinity looks at: all but item.
-    models : those that there are, of neighbours, ease, als and content.
+    models : those that there are, of neighbours, ease, als, sequence and content.
     repeat : slates may hold what users had; only then their own history speaks.
     shown : it is known what users were shown.
     """
@@ -75,9 +76,15 @@ class Columns:
         return CONTENT in self.models
 
     @property
+    def has_sequence(self) -> bool:
+        """Whether a network over what users did in order speaks."""
+        return SEQUENCE in self.models
+
+    @property
     def vector_models(self) -> tuple[str, ...]:
-        """Models that give items a vector: of factors, and of what their text says."""
-        return (*self.factor_models, *((CONTENT,) if self.has_content else ()))
+        """Models that give items a vector: of factors, of a network, of what their text says."""
+        others = (SEQUENCE, CONTENT)
+        return (*self.factor_models, *(name for name in others if name in self.models))
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -95,6 +102,7 @@ class Columns:
             for h in profile
         ]
         als = [Feature(model, "als", model) for model in self.factor_models]
+        sequence = [Feature(SEQUENCE, SEQUENCE, SEQUENCE)] if self.has_sequence else []
         content = [_decayed(CONTENT, h) for h in profile if self.has_content]
         affinity = [
             Feature(f"affinity_{facet}_{h}", "affinity", _family("affinity", h))
@@ -109,6 +117,7 @@ class Columns:
             Feature(NEWNESS, "new"),
             *led,
             *als,
+            *sequence,
             *content,
             *affinity,
             *(own if self.repeat else ()),

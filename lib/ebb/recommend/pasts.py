@@ -32,6 +32,8 @@ DONE, PASSED, TAKEN_THEN, SHOWN_THEN = range(4)
 # Users and pairs of a block: bounds what a run of people with long pasts takes.
 _MOST_USERS, _MOST_PAIRS = 256, 200_000
 _COLUMNS = ("n", "days", "last_ts", "disliked", "passed")
+# What a network foresees, in the row that marks a user.
+_FORESEEN = ("state", "again_items", "again")
 
 
 def sums_of(half_lives: HalfLives) -> dict[str, timedelta | None]:
@@ -55,6 +57,8 @@ class Past:
     passed : (p,) places of what the user was shown and hasn't taken since, ascending.
     passed_sums : (p,) the decayed count of times that was.
     shown_then : places of what the user was shown in the label window, ascending.
+    state : (d,) what a network makes of the user (`sequences.foresee`); empty without one.
+    again : (k,) the probability it gives to their taking each item again; empty too.
     """
 
     user_id: str
@@ -68,6 +72,8 @@ class Past:
     passed: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     passed_sums: Doubles = field(default_factory=lambda: np.zeros(0))
     shown_then: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    state: Doubles = field(default_factory=lambda: np.zeros(0))
+    again: Doubles = field(default_factory=lambda: np.zeros(0))
 
     def passed_over(self, items: Integers) -> Doubles:
         """(c,) how often the user was shown each of these places since they last took it."""
@@ -101,6 +107,7 @@ def past_rows(
     passed: DataFrame | None = None,
     labels: DataFrame | None = None,
     shown_then: DataFrame | None = None,
+    foreseen: DataFrame | None = None,
 ) -> DataFrame:
     """One row a (user, item) and kind of it, and one without item a user to score.
 
@@ -112,11 +119,13 @@ def past_rows(
     passed : user_id, item_id, passed (`impressions.passed_over`).
     labels, shown_then : user_id, item_id, distinct: what users took, and were shown, in the label
         window.
+    foreseen : user_id, state, again_items, again (`prepare.Prepared.foreseen`).
 
     Returns
     -------
-    DataFrame of user_id, place, kind (`DONE`, ...), the sums, n, days, last_ts, disliked, passed; a
-    user's rows lie together in one partition, the row that marks it as to be scored first.
+    DataFrame of user_id, place, kind (`DONE`, ...), the sums, n, days, last_ts, disliked, passed,
+    and what is foreseen, if anything; a user's rows lie together in one partition, the row that
+    marks it as to be scored first.
     """
     sums = sums_of(half_lives)
     pairs = pair_weights(events, as_of, sums)
@@ -128,12 +137,18 @@ def past_rows(
             rows = rows.unionByName(more.withColumn("kind", F.lit(kind)), allowMissingColumns=True)
     known = F.broadcast(places.select("item_id", "place"))
     rows = rows.join(known, on="item_id", how="inner").drop("item_id")
-    rows = rows.unionByName(users.select("user_id"), allowMissingColumns=True)
+    marked = users.select("user_id")
+    if foreseen is not None:
+        marked = marked.join(foreseen, on="user_id", how="left")
+    rows = rows.unionByName(marked, allowMissingColumns=True)
     # A number of its own keeps the adaptive planner from merging partitions that are small in
     # bytes: scoring costs by the user.
     partitions = int(events.sparkSession.conf.get("spark.sql.shuffle.partitions") or "200")
     return (
-        rows.select("user_id", "place", "kind", *sums, *_COLUMNS)
+        rows.select(
+            *("user_id", "place", "kind", *sums, *_COLUMNS),
+            *(() if foreseen is None else _FORESEEN),
+        )
         .repartition(partitions, "user_id")
         .sortWithinPartitions("user_id", "place", "kind")
     )
@@ -213,7 +228,18 @@ def _split(table: pa.Table, starts: Integers) -> Iterator[Past]:
             passed=items[passed],
             passed_sums=passed_sums[passed],
             shown_then=items[shown_then],
+            **_foreseen(table, int(start), items[own]),
         )
+
+
+def _foreseen(table: pa.Table, row: int, items: Integers) -> dict[str, Doubles]:
+    """What a network foresees of the user whom a row marks, if anything."""
+    if "state" not in table.column_names or not table.column("state")[row].is_valid:
+        return {}
+    state, places, shares = (table.column(name)[row].values.to_numpy() for name in _FORESEEN)
+    again = np.zeros(len(items))
+    again[np.searchsorted(items, places)] = shares
+    return {"state": state, "again": again}
 
 
 def _numbers(table: pa.Table, name: str) -> Doubles:

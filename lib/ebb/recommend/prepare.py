@@ -19,6 +19,7 @@ from ebb.recommend.impressions import items_tried, passed_over
 from ebb.recommend.pasts import past_rows
 from ebb.recommend.scoring import Plan
 from ebb.recommend.views import SCHEMA, View, as_view, view_batches
+from ebb.sequences.asked import Asked
 from ebb.storage import stored
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,6 +35,7 @@ class Prepared:
     places : item_id, place, eligible.
     passed : user_id, item_id, passed: what users were shown and haven't taken since; None where it
         isn't known, or doesn't count.
+    network : says what it foresees of users; None where there is none.
     """
 
     as_of: datetime
@@ -42,6 +44,11 @@ class Prepared:
     places: DataFrame
     plan: Plan
     passed: DataFrame | None = None
+    network: Asked | None = None
+
+    def foreseen(self, events: DataFrame) -> DataFrame | None:
+        """What the network foresees of the users of some events, if there is one."""
+        return None if self.network is None else self.network.foreseen(events, self.as_of)
 
 
 def prepare(
@@ -54,6 +61,7 @@ def prepare(
     config: Config,
     shown: DataFrame | None = None,
     *,
+    network: bytes | None = None,
     tries_by_shown: bool = False,
 ) -> Prepared:
     """Gather the item side and ship it; runs jobs.
@@ -64,6 +72,7 @@ def prepare(
     items : of `eligible.items_at`.
     item_weights, item_factors : of `models.fit.FittedModels`, or from their tables.
     shown : of `impressions.shown_between`, all strictly before `as_of`.
+    network : of `models.fit.FittedModels`; needs event_id and event_type in `events`.
     tries_by_shown : items are tried out by what came of showing them (`Explore.method` thompson).
     """
     recommend, als = config.recommend, config.train.als
@@ -86,7 +95,8 @@ def prepare(
     )
     spark = events.sparkSession
     name = ship_catalogue(spark.sparkContext, table)
-    return Prepared(as_of, name, table, places_of(spark, table), plan, passed)
+    asked = Asked.of(spark, network, table.column("id")) if network is not None else None
+    return Prepared(as_of, name, table, places_of(spark, table), plan, passed, asked)
 
 
 @contextmanager
@@ -134,6 +144,7 @@ def view_rows(
             passed=None if passed is None else theirs(passed),
             labels=theirs(reachable),
             shown_then=None if shown is None else theirs(shown),
+            foreseen=prepared.foreseen(theirs(events)),
         )
         yield rows.mapInArrow(
             partial(view_batches, prepared.name, prepared.plan, negatives), SCHEMA

@@ -16,7 +16,8 @@ import numpy as np
 from ebb.models.foldin import contributions
 from ebb.ranker.features import BESIDE
 from ebb.recommend.catalogue import Catalogue, Doubles, Integers
-from ebb.recommend.features import CONTENT, SOURCES, Feature, led_feature, source_of
+from ebb.recommend.features import CONTENT, SEQUENCE, SOURCES, Feature, led_feature, source_of
+from ebb.recommend.foresight import chances_by_taste
 from ebb.recommend.half_lives import name_of
 from ebb.recommend.scoring import Candidates, Plan
 from ebb.rounding import significant_array
@@ -30,7 +31,11 @@ FILLER = "Nothing speaks for it yet: it fills up your list."
 PICKED_AS_NEW = "New here: a place of your list is kept for new things."
 PICKED_AS_RISING = "More and more people take this: a place of your list is kept to try it."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_OF_THE_PAST = ("neighbours", "ease", "als", CONTENT)
+_OF_THE_PAST = ("neighbours", "ease", "als", SEQUENCE, CONTENT)
+_WHO = {
+    "als": "People of your taste take this",
+    SEQUENCE: "This is what people take after doing what you did lately",
+}
 _OF_EVERYBODY = {"popularity": POPULAR, "rising": RISING, "new": NEW}
 
 
@@ -143,7 +148,7 @@ class _Cited:
     def _of(self, source: str) -> Doubles:
         """(k, entries) how much each entry of the past adds to what a source says."""
         if source not in self._parts:
-            made = {"als": self._als, CONTENT: self._content}
+            made = {"als": self._als, SEQUENCE: self._sequence, CONTENT: self._content}
             self._parts[source] = made[source]() if source in made else self._led(source)
         return self._parts[source]
 
@@ -188,9 +193,8 @@ class _Cited:
         past = self._one.past
         title = self._catalogue.titles[int(past.items[entry])].as_py()
         last_ts = int(past.last_ts[entry])
-        who = {"als": "People of your taste take this", CONTENT: f"This is much like {title}"}.get(
-            source, f"People who took {title} also take this"
-        )
+        like = f"This is much like {title}" if source == CONTENT else ""
+        who = like or _WHO.get(source, f"People who took {title} also take this")
         took = "it" if source == CONTENT else title
         said = f"{who}; you took {took} on {date_of(last_ts)}."
         return Reason(source, value, said, entry=entry, last_ts=last_ts)
@@ -251,6 +255,18 @@ class _Cited:
             )
             parts[:, vector.entries] += weight * own
         return significant_array(parts)
+
+    def _sequence(self) -> Doubles:
+        """(k, entries) what the item gets for being taken again, and what it gets by taste, split
+        over the past as the pointer looks at it."""
+        past = self._one.past
+        parts = np.zeros((len(self._items), len(past.items)))
+        if not past.again.any():
+            return parts
+        by_taste = chances_by_taste(self._catalogue, past, self._items)
+        parts += by_taste[:, None] * past.again / past.again.sum()
+        own = past.items[None, :] == self._items[:, None]
+        return significant_array(parts + own * past.again)
 
     def _content(self) -> Doubles:
         """(k, entries) the cosine of each item with each of the past, as much as that speaks."""

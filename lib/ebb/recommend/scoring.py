@@ -17,6 +17,7 @@ import numpy as np
 from ebb.recommend.catalogue import Booleans, Catalogue, Doubles, Integers
 from ebb.recommend.content import Gist, gist_of, nominated_by_gist
 from ebb.recommend.features import CONTENT, Columns
+from ebb.recommend.foresight import chances_of, nominated_by_network
 from ebb.recommend.leads import (
     PROFILE_LIMIT,
     Led,
@@ -34,6 +35,8 @@ _DAY = timedelta(days=1)
 _MICROS_A_DAY = 86_400e6
 # What a source says of an item, over what it says of its best, is told apart down to this.
 _LEAST_SHARE = 0.01
+# What a network gives an item that it doesn't know, or to somebody whom it wasn't asked about.
+_LEAST_CHANCE = 1e-7
 # A history of less than this part of a usual event is none; one of unknown age is this old.
 _LEAST_EVENTS, _NEVER_DAYS, _LEAST_DAYS = 0.01, 1000.0, 0.05
 _NEWEST = 20
@@ -121,8 +124,9 @@ def score_block(catalogue: Catalogue, plan: Plan, pasts: Sequence[Past]) -> Iter
     people = [_person(catalogue, plan, past) for past in pasts]
     by_factors = _nominated_by_factors(catalogue, plan, people)
     by_texts = _nominated_by_texts(catalogue, plan, people)
+    by_network = _nominated_by_network(catalogue, plan, people)
     everybodys = nominated_to_all(catalogue, plan.candidates)
-    for person, *own in zip(people, by_factors, by_texts, strict=True):
+    for person, *own in zip(people, by_factors, by_texts, by_network, strict=True):
         yield _candidates(catalogue, plan, person, [*own, everybodys])
 
 
@@ -191,6 +195,11 @@ def _candidates(
         *(
             _relative(catalogue.factors[name].vectors[items] @ vectors[name].values[:, None])
             for name in columns.factor_models
+        ),
+        *(
+            (np.log(np.maximum(chances_of(catalogue, past, items), _LEAST_CHANCE))[:, None],)
+            if columns.has_sequence
+            else ()
         ),
         *(() if gist is None else (_relative(gist.at(catalogue.factors[CONTENT], items)),)),
         *(_relative(taste.at(catalogue.keys[facet], items)) for facet, taste in tastes.items()),
@@ -303,3 +312,13 @@ def _nominated_by_texts(catalogue: Catalogue, plan: Plan, people: list[_Person])
     if not gists:
         return [np.zeros(0, dtype=np.int64) for _ in people]
     return nominated_by_gist(catalogue, [person.past for person in people], gists, plan.candidates)
+
+
+def _nominated_by_network(
+    catalogue: Catalogue, plan: Plan, people: list[_Person]
+) -> list[Integers]:
+    """Of each user, the items that a network foresees most, by taste."""
+    if not plan.columns.has_sequence:
+        return [np.zeros(0, dtype=np.int64) for _ in people]
+    pasts, barred = [person.past for person in people], [person.barred for person in people]
+    return nominated_by_network(catalogue, pasts, barred, plan.candidates)

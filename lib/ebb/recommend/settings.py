@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from ebb.durations import Duration, format_duration
 from ebb.interests.curves import Positive
 from ebb.ranker.settings import Ranker
+from ebb.sequences.settings import Sequences
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -21,7 +22,7 @@ Model = Literal["neighbours", "ease", "als"]
 Strategy = Literal[
     "auto", "blend", "popularity", "popularity_flat", "rising", "history", "history_flat",
     "neighbours", "neighbours_flat", "ease", "ease_flat", "als", "als_flat", "affinity",
-    "affinity_flat", "content", "content_flat", "ranker",
+    "affinity_flat", "content", "content_flat", "sequence", "ranker",
 ]  # fmt: skip
 
 
@@ -78,6 +79,7 @@ class Train(_Section):
     models : those that are fitted; the others have no features.
     history : a user's latest items that are paired with each other; bounds what one user costs.
     ranker : boosted trees on top of the blend; None fits none.
+    sequences : a network over what users did in order; None trains none.
     """
 
     models: tuple[Model, ...] = ("neighbours", "ease", "als")
@@ -86,6 +88,7 @@ class Train(_Section):
     ease: Ease = Ease()
     als: Als = Als()
     ranker: Ranker | None = None
+    sequences: Sequences | None = None
 
 
 # --------------------------------------------------------------------------- recommend

@@ -112,8 +112,11 @@ def make_slates(
     DataFrame with the columns of the table `recommendations`. Lazy.
     """
     half_lives = prepared.plan.columns.half_lives
+    theirs = events.join(users, on="user_id", how="left_semi")
     rows = past_rows(
-        events, users, prepared.places, prepared.as_of, half_lives, passed=prepared.passed
+        *(events, users, prepared.places, prepared.as_of, half_lives),
+        passed=prepared.passed,
+        foreseen=prepared.foreseen(theirs),
     )
     slates = rows.mapInArrow(partial(slate_batches, prepared.name, prepared.plan, ranking), _SCHEMA)
     as_of, own = F.lit(prepared.as_of).alias("as_of"), F.lit(version).alias("model_version")

@@ -59,6 +59,9 @@ def default_parameters(config: Config) -> dict[str, Parameter]:
     if ranker is not None:
         found["train.ranker.depth"] = (3, 4, 6)
         found["train.ranker.eta"] = Range(low=0.02, high=0.2, log=True)
+    if config.train.sequences is not None:
+        found["train.sequences.dropout"] = (0.1, 0.3, 0.5)
+        found["train.sequences.rate"] = Range(low=0.0005, high=0.005, log=True)
     return found
 
 
