@@ -27,7 +27,7 @@ from small import Arriving, Shop, arrive
 
 AS_OF = datetime(2026, 1, 20, tzinfo=UTC)
 DAY = timedelta(days=1)
-NETWORK = {"dimension": 8, "layers": 1, "length": 8, "history": 16, "epochs": 4, "batch": 4,
+NETWORK = {"dimension": 8, "layers": 1, "length": 8, "history": 16, "epochs": 20, "batch": 4,
            "objective": "next", "rate": 0.03, "dropout": 0, "held_out": 0}  # fmt: skip
 
 
