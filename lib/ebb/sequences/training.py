@@ -144,8 +144,9 @@ class _Training:
                 "best": self._best,
                 "status": asdict(status),
             }
-            replace_file(self._folder / CHECKPOINT, lambda path: torch.save(known, path))
+            # Whoever takes the checkpoint away finds a status that is as new.
             status.write(self._folder)
+            replace_file(self._folder / CHECKPOINT, lambda path: torch.save(known, path))
         if self._task.ranks > 1:
             distributed.barrier()
 
