@@ -19,10 +19,10 @@ from ebb.evaluate.splits import Split
 from ebb.progress import Progress
 from ebb.recommend.features import Columns
 from ebb.recommend.half_lives import half_lives_for
-from ebb.schema import ITEM_FACTORS, MODELS, RECOMMENDATIONS, SEQUENCE_MODELS
+from ebb.schema import ITEM_FACTORS, MODELS, RECOMMENDATIONS, SEQUENCE_MODELS, USERS
 from ebb.sequences.model import Model, version_of
 from ebb.steps import RunLog
-from ebb.tables import Tables
+from ebb.tables import Stamp, Tables
 from small import Arriving, Shop, arrive
 
 AS_OF = datetime(2026, 1, 20, tzinfo=UTC)
@@ -52,6 +52,9 @@ def night_of(tables: Tables, folder: Path) -> Night:
 @pytest.fixture
 def night(tables: Tables, tmp_path: Path) -> Night:
     arrive(tables, round_trip(AS_OF))
+    users = [(f"u{user}", AS_OF - 9 * DAY, None) for user in range(12)]
+    known = tables.spark.createDataFrame(users, USERS.schema)
+    tables.append(USERS, known, Stamp("users", None, "c"))
     return night_of(tables, tmp_path / "landing")
 
 
