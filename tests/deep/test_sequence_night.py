@@ -19,15 +19,15 @@ from ebb.evaluate.splits import Split
 from ebb.progress import Progress
 from ebb.recommend.features import Columns
 from ebb.recommend.half_lives import half_lives_for
-from ebb.schema import ITEM_FACTORS, MODELS, RECOMMENDATIONS, SEQUENCE_MODELS
+from ebb.schema import ITEM_FACTORS, MODELS, RECOMMENDATIONS, SEQUENCE_MODELS, USERS
 from ebb.sequences.model import Model, version_of
 from ebb.steps import RunLog
-from ebb.tables import Tables
+from ebb.tables import Stamp, Tables
 from small import Arriving, Shop, arrive
 
 AS_OF = datetime(2026, 1, 20, tzinfo=UTC)
 DAY = timedelta(days=1)
-NETWORK = {"dimension": 8, "layers": 1, "length": 8, "history": 16, "epochs": 4, "batch": 4,
+NETWORK = {"dimension": 8, "layers": 1, "length": 8, "history": 16, "epochs": 20, "batch": 4,
            "objective": "next", "rate": 0.03, "dropout": 0, "held_out": 0}  # fmt: skip
 
 
@@ -52,6 +52,9 @@ def night_of(tables: Tables, folder: Path) -> Night:
 @pytest.fixture
 def night(tables: Tables, tmp_path: Path) -> Night:
     arrive(tables, round_trip(AS_OF))
+    users = [(f"u{user}", AS_OF - 9 * DAY, None) for user in range(12)]
+    known = tables.spark.createDataFrame(users, USERS.schema)
+    tables.append(USERS, known, Stamp("users", None, "c"))
     return night_of(tables, tmp_path / "landing")
 
 

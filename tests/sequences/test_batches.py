@@ -83,11 +83,13 @@ def test_who_reads_both_ways_is_asked_at_the_end_of_a_part_of_the_past_alone(day
 
 def test_people_held_out_are_judged_by_what_they_took_in_the_last_window() -> None:
     rows = rows_of([[-5, -3, -2, -1], [-5, -4, -3], [-2, -1, -1]])
-    batch = judging_batch(rows, np.arange(3), WINDOW)
+    batch = judging_batch(rows, np.arange(3), Sequences(), WINDOW)
     assert batch.items.tolist() == [[1, 2, 0, 0], [1, 2, 3, 0], [0, 0, 0, 0]]
     assert batch.at[0, 1] == -WINDOW
     assert {one for one in batch.labels[0, 1].tolist() if one} == {3, 4}
     assert not batch.labels[1:].any() and not batch.labels[0, 0].any()
+    following = judging_batch(rows, np.arange(3), Sequences(objective="next"), WINDOW)
+    assert following.labels[0, :, 0].tolist() == [0, 3, 0, 0]
 
 
 def test_shares_are_disjoint_complete_and_about_alike() -> None:

@@ -131,19 +131,21 @@ def learning_batch(
     return batch
 
 
-def judging_batch(rows: Rows, chosen: Integers, window: float) -> Batch:
-    """What users did until a window's length before as_of, and all they took since.
+def judging_batch(rows: Rows, chosen: Integers, settings: Sequences, window: float) -> Batch:
+    """What users did until a window's length before as_of, and what they took since: all of it, or
+    the first where the next is what is learned.
 
     Those without either have no labels.
     """
-    batch = Batch.empty(len(chosen), int(rows.lengths[chosen].max()), _MOST_JUDGED)
+    many = _MOST_JUDGED if settings.objective == "window" else 1
+    batch = Batch.empty(len(chosen), int(rows.lengths[chosen].max()), many)
     for row, place in enumerate(chosen):
         start, end = int(rows.starts[place]), int(rows.starts[place + 1])
         known = start + int(np.searchsorted(rows.days[start:end], -window, side="left"))
         batch.put(row, rows, slice(start, known))
         if known > start:
             taken, first = np.unique(rows.items[known:end], return_index=True)
-            own = taken[np.argsort(first)][:_MOST_JUDGED]
+            own = taken[np.argsort(first)][:many]
             batch.at[row, known - start - 1] = -window
             batch.labels[row, known - start - 1, : len(own)] = own
     return batch

@@ -121,7 +121,8 @@ class _Training:
         total = np.zeros(2)
         with torch.inference_mode():
             for rows, chosen in self._judge.once(self._size):
-                found, is_label = self._network(judging_batch(rows, chosen, self._task.window))
+                batch = judging_batch(rows, chosen, self._settings, self._task.window)
+                found, is_label = self._network(batch)
                 total += (-float((found.sum(1) / is_label.sum(1)).sum()), len(found))
         mean = self._mean(total)
         return None if np.isnan(mean) else mean
@@ -143,8 +144,9 @@ class _Training:
                 "best": self._best,
                 "status": asdict(status),
             }
-            replace_file(self._folder / CHECKPOINT, lambda path: torch.save(known, path))
+            # Whoever takes the checkpoint away finds a status that is as new.
             status.write(self._folder)
+            replace_file(self._folder / CHECKPOINT, lambda path: torch.save(known, path))
         if self._task.ranks > 1:
             distributed.barrier()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from ebb.durations import format_seconds
 from ebb.progress import Progress
 from ebb.sequences.folder import Folder
-from ebb.sequences.task import CHECKPOINT, Status
+from ebb.sequences.task import CHECKPOINT, STATUS, Status
 
 _LOOKS_EVERY, _SAYS_EVERY = 0.5, 30.0
 
@@ -52,10 +52,11 @@ class _Watcher:
         self._look()
 
     def _look(self) -> None:
-        status = Status.read(self._local)
         if self._modified() != self._put_at:
             self._put_at = self._modified()
-            self._folder.put(self._local / CHECKPOINT)
+            for name in (STATUS, CHECKPOINT):
+                self._folder.put(self._local / name)
+        status = Status.read(self._local)
         for epoch in range(self._told, len(status.curve)):
             loss, judged = status.curve[epoch]
             held_out = "" if judged is None else f", of people held out {judged:.4f}"
