@@ -305,6 +305,8 @@ class Keep(Section):
     training_sets: Duration | None = timedelta(days=30)
     rankers: Duration | None = None
     text_encoders: Duration | None = None
+    labellers: Duration | None = None
+    topics: Duration | None = None
     hot_list: Duration | None = None
     evaluations: Duration | None = None
     drift: Duration | None = None
@@ -444,15 +446,22 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _encoders_are_kept(self) -> Self:
-        kept, every = self.maintain.keep.text_encoders, None
-        if self.language is not None:
-            every = self.language.encoder.every
-        if kept is not None and every is not None and kept <= every:
-            raise ValueError(
-                f"maintain.keep.text_encoders is {format_duration(kept)}, but an encoder holds for "
-                f"language.encoder.every, {format_duration(every)}; keep it longer, or leave it out"
-            )
+    def _what_was_fitted_on_texts_is_kept(self) -> Self:
+        language, keep = self.language, self.maintain.keep
+        if language is None:
+            return self
+        for table, kept, setting, fitted in (
+            ("text_encoders", keep.text_encoders, "encoder", language.encoder),
+            ("labellers", keep.labellers, "tagger", language.tagger),
+            ("labellers", keep.labellers, "topics", language.topics),
+        ):
+            every = fitted.every if fitted else None
+            if kept is not None and every is not None and kept <= every:
+                raise ValueError(
+                    f"maintain.keep.{table} is {format_duration(kept)}, but what is fitted holds "
+                    f"for language.{setting}.every, {format_duration(every)}; keep it longer, or "
+                    "leave it out"
+                )
         return self
 
     @model_validator(mode="after")
