@@ -130,7 +130,8 @@ def judged(
         by_user = user_metrics(whole, truth, [10], facts)
         rows = summarise(by_user).unionByName(catalogue_metrics(whole, eligible.count(), [10]))
         found: dict[str, dict[str, float]] = {}
-        for row in rows.collect():
+        # Along the knob, one method after the other.
+        for row in rows.orderBy("model").collect():
             found.setdefault(row["model"], {})[row["metric"]] = row["value"]
     return found
 
