@@ -33,6 +33,15 @@ def ship(context: SparkContext, suffix: str, write: Callable[[Path], None]) -> s
     return path.name
 
 
+def ship_bytes(context: SparkContext, suffix: str, raw: bytes) -> str:
+    """The same with what the file is to hold."""
+
+    def write(path: Path) -> None:
+        path.write_bytes(raw)
+
+    return ship(context, suffix, write)
+
+
 def shipped(name: str) -> Path:
     """Where a shipped file lies on this machine: on the driver or in a Python worker."""
     return Path(SparkFiles.get(name))

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -17,7 +16,7 @@ from ebb.language.sentences import SentenceEncoder
 from ebb.language.settings import AnyEncoder, SentenceTransformers, Tfidf
 from ebb.language.tfidf import TfidfModel
 from ebb.language.tfidf_fit import fit_tfidf
-from ebb.shipped import ship, shipped
+from ebb.shipped import ship_bytes, shipped
 
 
 def encoder_of(settings: AnyEncoder) -> Encoder:
@@ -40,10 +39,7 @@ class TfidfEncoder:
         return Fitted(hashlib.sha256(model).hexdigest()[:16], model)
 
     def encode(self, texts: DataFrame, fitted: Fitted) -> DataFrame:
-        def write(path: Path) -> None:
-            path.write_bytes(fitted.model)
-
-        name = ship(texts.sparkSession.sparkContext, ".arrow", write)
+        name = ship_bytes(texts.sparkSession.sparkContext, ".arrow", fitted.model)
         return texts.mapInArrow(partial(_encoded, name), VECTORS)
 
 

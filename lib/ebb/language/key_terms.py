@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,7 @@ from ebb.language.labeller import LABELS, label_batch
 from ebb.language.settings import KeyTerms
 from ebb.language.tfidf import Vocabulary
 from ebb.language.tfidf_fit import fit_vocabulary
-from ebb.shipped import ship, shipped
+from ebb.shipped import ship_bytes, shipped
 
 
 @dataclass(frozen=True)
@@ -35,10 +34,7 @@ class TermTagger:
         return Fitted(hashlib.sha256(named).hexdigest()[:16], model)
 
     def label(self, texts: DataFrame, fitted: Fitted) -> DataFrame:
-        def write(path: Path) -> None:
-            path.write_bytes(fitted.model)
-
-        name = ship(texts.sparkSession.sparkContext, ".arrow", write)
+        name = ship_bytes(texts.sparkSession.sparkContext, ".arrow", fitted.model)
         return texts.mapInArrow(partial(_labelled, name, self.settings.most), LABELS)
 
 

@@ -7,7 +7,6 @@ user's rows alone, so that the sums are the same bits on any cluster.
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +15,7 @@ from pyspark import SparkContext
 from ebb.extras import require
 from ebb.ranker.features import Matrix
 from ebb.recommend.catalogue import Doubles
-from ebb.shipped import ship, shipped
+from ebb.shipped import ship_bytes, shipped
 
 if TYPE_CHECKING:
     from xgboost import Booster
@@ -81,11 +80,7 @@ class Trees:
 
 def ship_trees(context: SparkContext, raw: bytes) -> str:
     """Have Spark bring a ranker to each executor; returns its name."""
-
-    def write(path: Path) -> None:
-        path.write_bytes(raw)
-
-    return ship(context, ".ubj", write)
+    return ship_bytes(context, ".ubj", raw)
 
 
 @lru_cache(maxsize=2)

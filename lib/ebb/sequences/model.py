@@ -6,7 +6,6 @@ import hashlib
 import io
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import pyarrow as pa
 import torch
@@ -15,7 +14,7 @@ from pyspark import SparkContext
 from ebb.sequences.network import Network
 from ebb.sequences.rows import Vocabulary
 from ebb.sequences.settings import Sequences
-from ebb.shipped import ship, shipped
+from ebb.shipped import ship_bytes, shipped
 
 
 @dataclass(frozen=True)
@@ -75,11 +74,7 @@ def version_of(raw: bytes) -> str:
 
 def ship_model(context: SparkContext, raw: bytes) -> str:
     """Have Spark bring a model to each executor; returns its name."""
-
-    def write(path: Path) -> None:
-        path.write_bytes(raw)
-
-    return ship(context, ".pt", write)
+    return ship_bytes(context, ".pt", raw)
 
 
 @lru_cache(maxsize=2)
