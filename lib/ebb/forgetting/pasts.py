@@ -25,6 +25,7 @@ from ebb.forgetting.intensity import by_user
 from ebb.forgetting.priors import Prior
 from ebb.forgetting.visits import Booleans, Doubles, Integers, Visits, latest, visits_of
 from ebb.interests.keys import with_keys
+from ebb.spread import spread_by_user
 
 MOST_EVENTS = 20_000
 _ROWS_AT_ONCE = 20_000
@@ -51,14 +52,8 @@ def met_rows(events: DataFrame, items: DataFrame, facet: str) -> DataFrame:
     items : item versions that hold at as_of.
     """
     liked = events.where(F.col("weight") > 0).select("user_id", "item_id", "event_ts")
-    # A number of its own keeps the adaptive planner from merging what is small in bytes only.
-    partitions = int(events.sparkSession.conf.get("spark.sql.shuffle.partitions") or "200")
-    return (
-        with_keys(liked, items, (facet,))
-        .select("user_id", "key", "event_ts")
-        .repartition(partitions, "user_id")
-        .sortWithinPartitions("user_id", "key", "event_ts")
-    )
+    met = with_keys(liked, items, (facet,)).select("user_id", "key", "event_ts")
+    return spread_by_user(met).sortWithinPartitions("user_id", "key", "event_ts")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from ebb.models.pairs import pair_weights
 from ebb.recommend.half_lives import HalfLives, name_of
 from ebb.rounding import significant
+from ebb.spread import spread_by_user
 
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -141,17 +142,11 @@ def past_rows(
     if foreseen is not None:
         marked = marked.join(foreseen, on="user_id", how="left")
     rows = rows.unionByName(marked, allowMissingColumns=True)
-    # A number of its own keeps the adaptive planner from merging partitions that are small in
-    # bytes: scoring costs by the user.
-    partitions = int(events.sparkSession.conf.get("spark.sql.shuffle.partitions") or "200")
-    return (
-        rows.select(
-            *("user_id", "place", "kind", *sums, *_COLUMNS),
-            *(() if foreseen is None else _FORESEEN),
-        )
-        .repartition(partitions, "user_id")
-        .sortWithinPartitions("user_id", "place", "kind")
+    wanted = rows.select(
+        *("user_id", "place", "kind", *sums, *_COLUMNS),
+        *(() if foreseen is None else _FORESEEN),
     )
+    return spread_by_user(wanted).sortWithinPartitions("user_id", "place", "kind")
 
 
 def read_blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[list[Past]]:

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from ebb.sequences.rows import Vocabulary, sequence_rows
 from ebb.sequences.settings import Sequences
+from ebb.spread import spread_by_user
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,6 @@ class Asked:
         """
         from ebb.sequences.foresee import foreseen
 
-        # A number of its own keeps the adaptive planner from merging partitions that are small in
-        # bytes: a network takes longer over a user than Spark thinks.
-        partitions = int(events.sparkSession.conf.get("spark.sql.shuffle.partitions") or "200")
         length = self.settings.length
-        latest = sequence_rows(
-            events.repartition(partitions, "user_id"), self.vocabulary, as_of, length, length
-        )
+        latest = sequence_rows(spread_by_user(events), self.vocabulary, as_of, length, length)
         return foreseen(latest, self.name, self.places)
