@@ -12,19 +12,27 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ebb.boxes.inputs import versions
-from ebb.boxes.vectors import encoder_at, fitted_by, version_made
+from ebb.boxes.vectors import (
+    encoder_at,
+    fitted_by,
+    fitted_in,
+    registered,
+    unmet_texts,
+    vectors_of,
+    version_made,
+)
 from ebb.context import Night
 from ebb.durations import format_instant
 from ebb.language.encoder import Fitted
-from ebb.language.held import held_at
+from ebb.language.held import held_at, serving_since
 from ebb.language.labelled import labelled_items
 from ebb.language.labeller import GIVEN, Labeller
 from ebb.language.labellers import labeller_of
 from ebb.language.labels import STEPS, Labels, made, sections_of
 from ebb.language.settings import AnyTagger, Language, Topics
-from ebb.language.texts import texts_at, texts_before
+from ebb.language.texts import texts_at
 from ebb.language.topics import topics_of
-from ebb.schema import ITEM_TAGS, ITEM_VECTORS, ITEMS, LABELLERS, TEXT_ENCODERS, TOPICS
+from ebb.schema import ITEM_TAGS, ITEMS, LABELLERS, TEXT_ENCODERS, TOPICS
 from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
 from ebb.storage import stored
 from ebb.tables import Commit, Stamp
@@ -94,21 +102,17 @@ class _Labelling:
 
     def with_vectors(self, texts: DataFrame) -> DataFrame:
         """Texts, and where the labeller looks at them their vectors: without those that wait."""
-        if self.encoder is None or self.encoder.stamp is None:
-            return texts
-        version = self.encoder.stamp.facts["version"]
-        vectors = self.night.tables.read(ITEM_VECTORS).where(F.col("version") == version)
-        own = vectors.select("item_id", "text_hash", "vector")
-        return texts.join(own, on=["item_id", "text_hash"], how="inner")
+        return texts if self.encoder is None else vectors_of(self.night, self.encoder, texts)
 
 
 def _label(one: _Labelling, log: RunLog) -> Outcome:
     night, tables, facet = one.night, one.night.tables, one.facet
     held = _held(one, log)
-    made_by = _fitted(one, held)
+    made_by = fitted_in(registered(night, LABELLERS, held).where(F.col("facet") == facet))
 
     def work(stamp: Stamp) -> StepRun:
-        with stored(_unmet(one, made_by.version)) as texts:
+        unmet = unmet_texts(night, one.language, ITEM_TAGS, made_by.version)
+        with stored(unmet) as texts:
             rows = one.labeller.label(one.with_vectors(texts), made_by).select(
                 F.lit(made_by.version).alias("version"),
                 F.lit(facet).alias("facet"),
@@ -126,17 +130,6 @@ def _label(one: _Labelling, log: RunLog) -> Outcome:
         inputs |= version_made(night)
     stamp = stamp_for(night, _LABEL[facet], sections_of(night.config, facet), inputs)
     return run_step(night, log, ITEM_TAGS, stamp, work)
-
-
-def _unmet(one: _Labelling, version: str) -> DataFrame:
-    """Texts that no other night has labelled by that version, spread over tasks."""
-    night = one.night
-    made = night.tables.read(ITEM_TAGS).where(
-        (F.col("version") == version) & (F.col("as_of") != F.lit(night.as_of))
-    )
-    texts = texts_before(night.tables.read(ITEMS), night.as_of, one.language)
-    unmet = texts.join(made, on=["item_id", "text_hash"], how="left_anti")
-    return unmet.repartition(night.config.spark.shuffle_partitions, "item_id")
 
 
 def _trouble(one: _Labelling, version: str) -> dict[str, int]:
@@ -181,12 +174,9 @@ def _held(one: _Labelling, log: RunLog) -> Commit:
 
 def _serves(one: _Labelling, last: Commit) -> bool:
     """Whether an earlier night's labeller is young enough, and knows the encoder of the night."""
-    stamp, night = last.stamp, one.night
-    if stamp is None or stamp.as_of is None or stamp.as_of >= night.as_of:
+    if last.stamp is None or not serving_since(last, one.labeller.settings.every, one.night.as_of):
         return False
-    knows = stamp.inputs.get(TEXT_ENCODERS.name) == one.inputs().get(TEXT_ENCODERS.name)
-    every = one.labeller.settings.every
-    return knows and (every is None or night.as_of < stamp.as_of + every)
+    return last.stamp.inputs.get(TEXT_ENCODERS.name) == one.inputs().get(TEXT_ENCODERS.name)
 
 
 def _register(one: _Labelling, fitted: Fitted, count: int, stamp: Stamp) -> StepRun:
@@ -210,13 +200,3 @@ def _write_topics(night: Night, fitted: Fitted, stamp: Stamp) -> None:
     rows = night.spark.createDataFrame(topics_of(fitted)).coalesce(1)
     named = rows.withColumns({"as_of": F.lit(night.as_of), "version": F.lit(fitted.version)})
     night.tables.write_slice(TOPICS, named, stamp)
-
-
-def _fitted(one: _Labelling, held: Commit) -> Fitted:
-    if held.stamp is None or held.stamp.as_of is None:
-        raise ValueError("a labeller is kept by as_of")
-    rows = one.night.tables.read_slice(LABELLERS, held.stamp.as_of)
-    row = rows.where(F.col("facet") == one.facet).select("version", "model").first()
-    if row is None:
-        raise RuntimeError("a labeller was fitted and can't be found")
-    return Fitted(row["version"], bytes(row["model"]))

@@ -13,11 +13,11 @@ from ebb.context import Night
 from ebb.durations import format_instant
 from ebb.language.encoder import Encoder, Fitted
 from ebb.language.encoders import encoder_of
-from ebb.language.held import held_at
+from ebb.language.held import held_at, serving_since
 from ebb.language.settings import Language
 from ebb.language.texts import texts_at, texts_before
 from ebb.recommend.features import CONTENT
-from ebb.schema import ITEM_VECTORS, ITEMS, TEXT_ENCODERS
+from ebb.schema import ITEM_VECTORS, ITEMS, TEXT_ENCODERS, Table
 from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
 from ebb.storage import stored
 from ebb.tables import Commit, Stamp
@@ -36,7 +36,7 @@ def vectors(night: Night, log: RunLog) -> Outcome | None:
     made_by = fitted_by(night, held)
 
     def work(stamp: Stamp) -> StepRun:
-        with stored(_unmet(night, settings, made_by.version)) as texts:
+        with stored(unmet_texts(night, settings, ITEM_VECTORS, made_by.version)) as texts:
             rows = encoder.encode(texts, made_by).select(
                 F.lit(made_by.version).alias("version"), "*", F.lit(night.as_of).alias("as_of")
             )
@@ -72,20 +72,34 @@ def with_vectors(night: Night, item_factors: DataFrame, as_of: datetime) -> Data
     """
     settings = night.config.language
     held = None if settings is None else encoder_at(night, as_of)
-    if settings is None or held is None or held.stamp is None:
+    if settings is None or held is None:
         return item_factors
-    made = night.tables.read(ITEM_VECTORS).where(F.col("version") == held.stamp.facts["version"])
-    texts = texts_at(night.tables.read(ITEMS), as_of, settings).select("item_id", "text_hash")
-    found = texts.join(made, on=["item_id", "text_hash"], how="inner").select(
+    texts = texts_at(night.tables.read(ITEMS), as_of, settings)
+    found = vectors_of(night, held, texts).select(
         F.lit(CONTENT).alias("model"), "item_id", F.col("vector").alias("factors")
     )
     return item_factors.unionByName(found)
 
 
-def _unmet(night: Night, settings: Language, version: str) -> DataFrame:
-    """Texts that no other night's vectors of the encoder are of, spread over tasks."""
+def vectors_of(night: Night, encoder: Commit, texts: DataFrame) -> DataFrame:
+    """Texts with their vectors by an encoder: without those that wait for one.
+
+    Parameters
+    ----------
+    texts : item_id, text_hash, and whatever else.
+    """
+    if encoder.stamp is None:
+        raise ValueError("an encoder is named by its commit")
+    made = night.tables.read(ITEM_VECTORS).where(F.col("version") == encoder.stamp.facts["version"])
+    own = made.select("item_id", "text_hash", "vector")
+    return texts.join(own, on=["item_id", "text_hash"], how="inner")
+
+
+def unmet_texts(night: Night, settings: Language, table: Table, version: str) -> DataFrame:
+    """Texts of which no other night has put anything of a version into a table, spread over
+    tasks."""
     tables = night.tables
-    made = tables.read(ITEM_VECTORS).where(
+    made = tables.read(table).where(
         (F.col("version") == version) & (F.col("as_of") != F.lit(night.as_of))
     )
     texts = texts_before(tables.read(ITEMS), night.as_of, settings)
@@ -97,9 +111,8 @@ def _unmet(night: Night, settings: Language, version: str) -> DataFrame:
 def _held(night: Night, log: RunLog, settings: Language, encoder: Encoder) -> Commit:
     """The encoder of the night, fitted now where the last one is too old."""
     last = encoder_at(night, night.as_of)
-    since = last.stamp.as_of if last and last.stamp else None
-    every = settings.encoder.every
-    if last and since and since < night.as_of and (every is None or night.as_of < since + every):
+    since = last and serving_since(last, settings.encoder.every, night.as_of)
+    if last and since:
         night.progress.say(f"{_FIT} … kept from {since:%Y-%m-%d}")
         return last
 
@@ -129,11 +142,19 @@ def encoder_at(night: Night, as_of: datetime) -> Commit | None:
 
 def fitted_by(night: Night, held: Commit) -> Fitted:
     """What an encoder learned, from its commit."""
+    return fitted_in(registered(night, TEXT_ENCODERS, held))
+
+
+def registered(night: Night, registry: Table, held: Commit) -> DataFrame:
+    """What a registry has of the night of a commit."""
     if held.stamp is None or held.stamp.as_of is None:
-        raise ValueError("an encoder is kept by as_of")
-    row = (
-        night.tables.read_slice(TEXT_ENCODERS, held.stamp.as_of).select("version", "model").first()
-    )
+        raise ValueError(f"a fit in {registry.name} is kept by as_of")
+    return night.tables.read_slice(registry, held.stamp.as_of)
+
+
+def fitted_in(rows: DataFrame) -> Fitted:
+    """What the one row of a registry says was learned."""
+    row = rows.select("version", "model").first()
     if row is None:
-        raise RuntimeError("an encoder was fitted and can't be found")
+        raise RuntimeError("something was fitted on texts and can't be found")
     return Fitted(row["version"], bytes(row["model"]))

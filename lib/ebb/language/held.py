@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ebb.stamps import Commit
+
+
+def serving_since(held: Commit, every: timedelta | None, as_of: datetime) -> datetime | None:
+    """Since when a fit of an earlier night has served; None where it is too old at `as_of`.
+
+    Parameters
+    ----------
+    every : for how long a fit does; None is for ever.
+    """
+    since = held.stamp.as_of if held.stamp else None
+    serves = since is not None and since < as_of and (every is None or as_of < since + every)
+    return since if serves else None
 
 
 def held_at(
