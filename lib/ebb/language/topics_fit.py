@@ -55,12 +55,12 @@ def find_topics(texts: DataFrame, settings: Topics) -> Found:
     """
     with stored(texts.select("text_hash", "text", "vector")) as known:
         centres = first_centres(_sample(known), settings.count, settings.seed)
+        items, moved = _pass(known, centres)
         for _ in range(settings.passes):
-            _, moved = _pass(known, centres)
             if np.array_equal(moved, centres):
                 break
             centres = moved
-        items, _ = _pass(known, centres)
+            items, moved = _pass(known, centres)
         order = np.argsort(-items, kind="stable")
         order = order[items[order] > 0]
         centres, items = centres[order], items[order]

@@ -83,7 +83,8 @@ def _labelled(
 ) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         if batch.num_rows:
-            likeness = cosines(rows_of(batch.column("vector")), vectors)
+            texts = rows_of(batch.column("vector"))
+            likeness = cosines(texts, vectors)
             # Of what nothing is known nothing is said, whatever the threshold.
-            likeness[~rows_of(batch.column("vector")).any(axis=1)] = -np.inf
+            likeness[~texts.any(axis=1)] = -np.inf
             yield label_batch(batch, best_tags(tags, likeness, settings))
