@@ -139,7 +139,7 @@ def test_with_too_few_users_before_the_held_out_windows_there_is_no_ranker(
 def judged(view: View, ranker: float, other: float, noise: int = 0) -> Judged:
     draw = np.random.default_rng(noise)
     users = len(view.users)
-    return Judged(view, ranker + draw.normal(0, 0.05, users), {"blend": np.full(users, other)})
+    return Judged(ranker + draw.normal(0, 0.05, users), {"blend": np.full(users, other)})
 
 
 def test_a_challenger_is_promoted_only_when_clearly_ahead_and_on_three_windows(

@@ -13,7 +13,6 @@ import numpy as np
 
 from ebb.evaluate.significance import Interval, across_windows
 from ebb.recommend.catalogue import Doubles
-from ebb.recommend.views import View
 
 RANKER = "ranker"
 HELD_OUT = 3
@@ -28,7 +27,6 @@ class Judged:
     ranker : (u,). others : (u,) by strategy.
     """
 
-    view: View
     ranker: Doubles
     others: Mapping[str, Doubles]
 

@@ -109,4 +109,4 @@ def _judged(view: View, choice: Choice, weights: dict[str, float], raw: bytes, n
         if one.strategy != BLEND
     }
     others[BLEND] = ndcg(view, score_by(weights, view), n)
-    return Judged(view, ndcg(view, ranker.score(view), n), others)
+    return Judged(ndcg(view, ranker.score(view), n), others)
