@@ -10,8 +10,9 @@ strategies of one source, each under the half-life that did best on those same w
 Prints NDCG@10 and how far auto is ahead, with 95 % intervals of a paired bootstrap over users, and
 on the last line all of it as JSON.
 One configuration serves all sets, but for what maps their columns. With --slates the slates of the
-latest as_of are written there, a Parquet file a set and mode: user_id, rank, item_id. With --views
-the candidates of each window are kept there, and found again by a later run on the same tables.
+latest as_of are written there, a Parquet file a set, mode and model (`auto`, with a ranker `ranker`
+and `unranked` too): user_id, rank, item_id. With --views the candidates of each window are kept
+there, and found again by a later run on the same tables.
 
 With ``--set 'train.ranker={}'`` (extra `ranker`) a ranker is fitted and held against the rest at
 each as_of, as a night does; `auto` is then what the night would rank by, `unranked` what it would
@@ -170,7 +171,7 @@ def judge(name: str, root: str, options: argparse.Namespace) -> Iterator[tuple[s
             chosen = chosen_at(replace(night, as_of=window.as_of), own, window, views)
             found.append((window, chosen))
         if options.slates:
-            write_slates(found[0][1], n, options.slates / f"{name}_{mode}.parquet")
+            write_slates(found[0][1], n, options.slates, f"{name}_{mode}")
         yield mode, Quality.of(found, n)
 
 
@@ -245,10 +246,13 @@ def read_view(path: Path) -> View:
     return found
 
 
-def write_slates(latest: Chosen, n: int, path: Path) -> None:
-    slates = slates_of(latest.view, {AUTO: latest.choice.chosen}, n)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    slates.drop(columns="model").to_parquet(path, index=False)
+def write_slates(latest: Chosen, n: int, folder: Path, name: str) -> None:
+    models = {AUTO: latest.choice.chosen}
+    if RANKER in latest.models:
+        models |= {RANKER: latest.models[RANKER], UNRANKED: latest.unranked.chosen}
+    folder.mkdir(parents=True, exist_ok=True)
+    for model, slates in slates_of(latest.view, models, n).groupby("model"):
+        slates.drop(columns="model").to_parquet(folder / f"{name}_{model}.parquet", index=False)
 
 
 def report(title: str, found: Quality) -> None:
