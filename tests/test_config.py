@@ -85,6 +85,21 @@ def test_an_attribute_of_items_can_be_a_facet() -> None:
     assert config.facets == ("colour",)
 
 
+def test_tastes_lead_by_attributes_where_they_are_named() -> None:
+    columns = {"categories": "genres", "attributes": {"brand": "b", "price": "p"}}
+    items = {"path": "i.csv", "format": "csv", "columns": columns}
+    assert Config.model_validate(content(items=items)).affinity_facets == ("category",)
+    named = {"affinity": ["category", "brand"], "numbers": ["price"]}
+    chosen = Config.model_validate(content(items=items, recommend=named))
+    assert chosen.affinity_facets == ("category", "brand")
+    assert "recommend.affinity names item" in refusal(
+        items=items, recommend={"affinity": ["item"]}
+    )
+    assert "recommend.numbers names category" in refusal(
+        items=items, recommend={"numbers": ["category"]}
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     [

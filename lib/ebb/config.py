@@ -398,14 +398,20 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _facets_exist(self) -> Self:
-        attributes = self.items.columns.attributes if self.items else {}
-        known = {*self._mapped_facets(), *attributes}
-        unknown = [facet for facet in self.interests.facets or () if facet not in known]
-        if unknown:
-            raise ValueError(
-                f"interests.facets names {unknown[0]}, which the item source doesn't map; "
-                f"expected of {', '.join(sorted(known))}"
-            )
+        attributes = set(self.items.columns.attributes if self.items else {})
+        mapped = {*self._mapped_facets(), *attributes}
+        named = {
+            "interests.facets": (self.interests.facets, mapped),
+            "recommend.affinity": (self.recommend.affinity, mapped - {"item"}),
+            "recommend.numbers": (self.recommend.numbers, attributes),
+        }
+        for setting, (names, known) in named.items():
+            unknown = [name for name in names or () if name not in known]
+            if unknown:
+                raise ValueError(
+                    f"{setting} names {unknown[0]}, which the item source doesn't map; "
+                    f"expected of {', '.join(sorted(known)) or 'none, as it maps none'}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -522,9 +528,9 @@ class Config(Section):
 
     @property
     def affinity_facets(self) -> tuple[str, ...]:
-        """The facets by which people's tastes lead to items: category, tag and topic, where there
-        are any."""
-        return self._mapped_facets()[1:]
+        """The facets by which people's tastes lead to items."""
+        chosen = self.recommend.affinity
+        return self._mapped_facets()[1:] if chosen is None else chosen
 
     def fingerprint(self, *sections: str) -> str:
         """Hash of the named sections, or of settings in one (``language.encoder``): equal hashes

@@ -10,7 +10,6 @@ from pyspark.sql import SparkSession
 
 from ebb.boxes.ranker import examples_of_views
 from ebb.ranker.contest import Judged, Verdict, verdict
-from ebb.ranker.features import BESIDE, BESIDE_NAMES
 from ebb.ranker.fit import fit_trees
 from ebb.ranker.rolling import FittedRanker, Fitting, fit_ranker
 from ebb.ranker.sampling import kept_candidates
@@ -18,7 +17,7 @@ from ebb.ranker.settings import Ranker
 from ebb.ranker.trees import Trees
 from ebb.recommend.blend import fit_blend, score_by
 from ebb.recommend.choose import choose, ndcg
-from ebb.recommend.features import Feature
+from ebb.recommend.features import BESIDE, Feature
 from ebb.recommend.views import View
 from recommend.test_blend import AS_OF, NAMES, view
 
@@ -170,4 +169,4 @@ def test_without_trees_the_ranker_is_the_blend(views: list[View]) -> None:
     assert blend is not None and blend.trees is None
     assert (blend.score(views[0]) == score_by(blend.weights, views[0])).all()
     assert ndcg(views[0], blend.score(views[0]), 5).shape == (150,)
-    assert AS_OF < views[2].as_of < views[0].as_of and len(set(BESIDE_NAMES)) == len(BESIDE)
+    assert AS_OF < views[2].as_of < views[0].as_of and len({f.name for f in BESIDE}) == len(BESIDE)

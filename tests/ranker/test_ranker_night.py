@@ -26,10 +26,9 @@ from ebb.evaluate.splits import Split
 from ebb.progress import Progress
 from ebb.ranker import rolling
 from ebb.ranker import trees as trees_module
-from ebb.ranker.features import BESIDE_NAMES
 from ebb.ranker.settings import Ranker
 from ebb.ranker.trees import shipped_trees
-from ebb.recommend.features import Columns
+from ebb.recommend.features import BESIDE, Columns
 from ebb.recommend.half_lives import HalfLifeSettings, half_lives_for
 from ebb.recommend.views import View
 from ebb.schema import CHOICES, RANKERS, TRAINING_SETS
@@ -142,7 +141,7 @@ FITTED_ON: list[int] = []
 def some_trees(rows: DataFrame, names: Sequence[str], *_: object) -> bytes:
     """Trees over the right features, fitted without Spark: `test_ranker` fits them with it."""
     FITTED_ON.append(rows.count())
-    matrix = np.random.default_rng(1).normal(size=(60, len(names) + len(BESIDE_NAMES)))
+    matrix = np.random.default_rng(1).normal(size=(60, len(names) + len(BESIDE)))
     data = xgboost.DMatrix(matrix, label=matrix[:, 0], nthread=1)
     params = {"max_depth": 2, "nthread": 1, "base_score": 0.0}
     return bytes(xgboost.train(params, data, num_boost_round=3).save_raw("ubj"))
@@ -171,7 +170,7 @@ def test_a_night_keeps_its_training_set_its_ranker_and_how_it_did(run: Night) ->
     stamps = [commit.stamp for commit in run.tables.history(TRAINING_SETS) if commit.stamp]
     days = ("2026-01-16", "2026-01-17", "2026-01-18", "2026-01-19")
     assert {s.facts["label_from"] for s in stamps} == {f"{day}T00:00:00Z" for day in days}
-    assert stamps[0].facts["names"][-len(BESIDE_NAMES) :] == list(BESIDE_NAMES)
+    assert stamps[0].facts["names"][-len(BESIDE) :] == [feature.name for feature in BESIDE]
     assert set(stamps[0].inputs) == {"events", "items"}
     (row,) = run.tables.read(RANKERS).collect()
     chosen = {r["strategy"]: r for r in run.tables.read(CHOICES).collect()}

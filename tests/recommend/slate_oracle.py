@@ -53,6 +53,8 @@ class SmallWorld:
     events: list[tuple[str, str | None, float, float]]
     models: dict[tuple[str, str, str], float] = field(default_factory=dict)
     factors: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    attributes: dict[str, dict[str, str]] = field(default_factory=dict)
+    numbers: tuple[str, ...] = ()
 
     def config(self, **recommend: Any) -> Config:
         return Config.model_validate(
@@ -68,9 +70,8 @@ class SmallWorld:
         )
 
     def columns(self, repeat: bool, shown: bool = False) -> Columns:
-        return Columns(
-            LIVES, ("category",), ("neighbours", "ease", "als", "content"), repeat, shown
-        )
+        models = ("neighbours", "ease", "als", "content")
+        return Columns(LIVES, ("category",), models, repeat, shown, self.numbers)
 
     def event_frame(self, spark: SparkSession) -> DataFrame:
         rows = [(u, i, "view", AS_OF - age * DAY, w) for u, i, age, w in self.events]
@@ -80,7 +81,7 @@ class SmallWorld:
         self, spark: SparkSession, repeat: bool, shown: DataFrame | None = None, **recommend: Any
     ) -> Prepared:
         listed = [
-            (i, one.title, list(one.keys) or None, None, None,
+            (i, one.title, list(one.keys) or None, None, self.attributes.get(i),
              None if one.published is None else AS_OF - one.published * DAY, one.eligible)
             for i, one in self.items.items()
         ]  # fmt: skip

@@ -6,10 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ebb.ranker.features import BESIDE
 from ebb.recommend.blend import fit_blend
 from ebb.recommend.choose import choose, ndcg
-from ebb.recommend.features import Feature
+from ebb.recommend.features import BESIDE, Feature
 from ebb.recommend.views import View
 
 AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
@@ -25,6 +24,7 @@ def view(users: list[tuple[np.ndarray, list[int]]], names=NAMES, days: int = 0) 
         as_of,
         as_of,
         names,
+        tuple(feature.name for feature in BESIDE),
         users=[f"u{k}" for k in range(len(users))],
         starts=np.concatenate(([0], np.cumsum(lengths))),
         places=np.concatenate([np.arange(n) for n in lengths]).astype(np.int32),

@@ -82,6 +82,7 @@ class Decision:
                     tuple(facts["models"]),
                     facts["repeat"],
                     facts.get("shown", False),
+                    tuple(facts.get("numbers", ())),
                 )
                 return Decision(
                     stamp.as_of,
@@ -167,6 +168,7 @@ def grounds_on(night: Night, first: datetime, repeats: Repeats) -> Grounds:
         config.models,
         repeats.allowed,
         bool(config.events.shown),
+        recommend.numbers or (),
     )
     nights, ranker = recommend.choose.nights, settings_of(night)
     most = max(nights, ranker.windows) if ranker else nights
@@ -219,6 +221,7 @@ def _decide(night: Night, stamp: Stamp) -> StepRun:
         "models": list(columns.models),
         "repeat": repeats.allowed,
         "shown": columns.shown,
+        "numbers": list(columns.numbers),
         "repeat_share": repeats.share,
     }
     version = None

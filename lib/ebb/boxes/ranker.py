@@ -20,7 +20,6 @@ from ebb.context import Night
 from ebb.durations import format_instant
 from ebb.errors import RunError
 from ebb.ranker.contest import RANKER
-from ebb.ranker.features import BESIDE_NAMES
 from ebb.ranker.rolling import Examples, FittedRanker, Fitting, fit_ranker
 from ebb.ranker.sampling import kept_candidates
 from ebb.ranker.settings import Ranker
@@ -49,10 +48,11 @@ def write_examples(outlook: Outlook, settings: Ranker, stamp: Stamp, *, is_first
     is_first : of the night's windows to be written: nothing of an earlier run stays.
     """
     night, label_from = outlook.seen.night, outlook.seen.window.as_of
+    columns = outlook.prepared.plan.columns
     facts = {
         **stamp.facts,
         "label_from": format_instant(label_from),
-        "names": [*outlook.prepared.plan.columns.names, *BESIDE_NAMES],
+        "names": [*columns.names, *columns.beside_names],
     }
     made = replace(stamp, step=_EXAMPLES, facts=facts)
     condition = f"as_of = timestamp'{format_instant(night.as_of)}'"

@@ -41,5 +41,11 @@ def keys_of(facet: str) -> Column:
     return F.array_distinct(F.coalesce(listed, F.array().cast("array<string>")))
 
 
+def number_of(attribute: str) -> Column:
+    """An item's attribute as a number; empty where it isn't a finite one."""
+    number = F.col("attributes")[attribute].try_cast("double")
+    return F.when(F.abs(number) < F.lit(float("inf")), number)
+
+
 def _at(facet: str, keys: Column) -> Column:
     return F.transform(keys, lambda key: F.struct(F.lit(facet).alias("facet"), key.alias("key")))

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ebb.recommend.catalogue import Catalogue, Doubles
-from ebb.recommend.features import Feature
 from ebb.recommend.scoring import Candidates, Plan
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,33 +22,21 @@ _LEAST_EVENTS = 0.1
 
 Matrix = npt.NDArray[np.float32]
 
-# Those of the item speak in reasons as its popularity and its newness do; the others, which say
-# nothing of one item rather than another, have no source.
-BESIDE = (
-    Feature("user_events", ""),
-    Feature("user_items", ""),
-    Feature("user_idle_days", ""),
-    Feature("hour", ""),
-    Feature("weekday", ""),
-    Feature("month", ""),
-    Feature("item_events", "popularity"),
-    Feature("item_age_days", "new"),
-)
-BESIDE_NAMES = tuple(feature.name for feature in BESIDE)
-
 
 def matrix_of(catalogue: Catalogue, plan: Plan, one: Candidates) -> Matrix:
-    """(c, f + e) what trees look at of a user's candidates: the blend's features, then `BESIDE`."""
+    """(c, f + e) what trees look at of a user's candidates: the blend's features, then those of
+    `Columns.beside`."""
     own = [one.features, beside(catalogue, plan, one)]
     return np.concatenate(own, axis=1, dtype=np.float32)
 
 
 def beside(catalogue: Catalogue, plan: Plan, one: Candidates) -> Doubles:
-    """(c, e) the features of `BESIDE` for a user's candidates.
+    """(c, e) the features of `Columns.beside` for a user's candidates.
 
     Logarithms of counts and days, an event counting by its weight over the mean one's; of the
-    calendar, the hour, weekday (Monday is 0) and month of as_of in UTC. An item of unknown age has
-    NaN, which trees take as missing.
+    calendar, the hour, weekday (Monday is 0) and month of as_of in UTC; declared numbers as they
+    are, and less the mean over the distinct items that the user took. What isn't known is NaN,
+    which trees take as missing.
     """
     past, items = one.past, one.items
     taken = past.n > 0
@@ -61,6 +48,21 @@ def beside(catalogue: Catalogue, plan: Plan, one: Candidates) -> Doubles:
     same = np.array([*of_user, at.hour, at.weekday(), at.month], dtype=np.float64)
     events = np.maximum(catalogue.popularity[items, -1], 0.0) / plan.mean_weight
     age = np.log(np.maximum(catalogue.age_days[items], _LEAST_DAYS))
+    numbers = catalogue.numbers[items]
     return np.column_stack(
-        [np.broadcast_to(same, (len(items), len(same))), np.log(_LEAST_EVENTS + events), age]
+        [
+            np.broadcast_to(same, (len(items), len(same))),
+            np.log(_LEAST_EVENTS + events),
+            age,
+            numbers,
+            numbers - _usual(catalogue.numbers[past.items[taken]]),
+        ]
     )
+
+
+def _usual(numbers: Doubles) -> Doubles:
+    """(k,) the mean of each column over the rows that have it; NaN where none has."""
+    is_known = ~np.isnan(numbers)
+    count = is_known.sum(axis=0)
+    total = np.where(is_known, numbers, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 
 from ebb.ranker.contest import HELD_OUT, RANKER, Judged, Verdict, verdict
-from ebb.ranker.features import BESIDE_NAMES
 from ebb.ranker.fit import fit_trees
 from ebb.ranker.settings import Ranker
 from ebb.ranker.trees import Trees
@@ -95,7 +94,7 @@ def fit_ranker(
     weights, raw = last
     trees = Trees.of(raw)
     tried = Tried(RANKER, weights, found.ndcg, found.users, trees)
-    importance = trees.importance((*views[0].names, *BESIDE_NAMES))
+    importance = trees.importance((*views[0].names, *views[0].beside_names))
     count = fitting.settings.trees
     return FittedRanker(tried, raw, count, importance, found, len(views))
 

@@ -38,7 +38,7 @@ def require_xgboost() -> None:
 
 
 class Trees:
-    """Fitted trees over the features of the blend and those of `features.BESIDE`, in this order."""
+    """Fitted trees over the features of the blend and those of `Columns.beside`, in this order."""
 
     def __init__(self, booster: Booster) -> None:
         booster.set_param({"nthread": 1})

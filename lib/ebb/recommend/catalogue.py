@@ -76,6 +76,7 @@ class Catalogue:
     age_days : (m,) days since the item was published or first touched; NaN where neither is known.
     tried : (m, 2) decayed times that it was shown and then taken, and shown and left; 0 where that
         isn't wanted.
+    numbers : (m, k) attributes that trees read as numbers; NaN where an item has none.
     models : item-to-item weights by model. factors : item vectors by model.
     keys : of each facet, the keys of each item. key_texts : of each facet, its keys by number.
     """
@@ -87,6 +88,7 @@ class Catalogue:
     velocity: Doubles
     age_days: Doubles
     tried: Doubles
+    numbers: Doubles
     models: dict[str, Sparse]
     factors: dict[str, Factors]
     keys: dict[str, Sparse]
@@ -176,6 +178,7 @@ def as_catalogue(batch: pa.RecordBatch) -> Catalogue:
         velocity=batch.column("velocity").to_numpy(),
         age_days=batch.column("age_days").to_numpy(zero_copy_only=False),
         tried=_matrix(batch, "tried") if "tried" in names else np.zeros((len(batch), 2)),
+        numbers=_matrix(batch, "numbers") if "numbers" in names else np.zeros((len(batch), 0)),
         models={n.partition(":")[2]: _sparse(batch, n) for n in names if n.startswith("entries:")},
         factors={
             n.partition(":")[2]: Factors(

@@ -143,6 +143,7 @@ def _some_users(view: View, first: int) -> View:
         view.as_of,
         view.until,
         view.names,
+        view.beside_names,
         users=[view.users[user] for user in users],
         starts=starts,
         places=view.places[own],

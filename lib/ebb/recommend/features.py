@@ -42,6 +42,21 @@ class Feature:
     family: str = ""
 
 
+# What trees may look at beside the blend's features (`ranker.features`). Those of the item speak in
+# reasons as its popularity and its newness do; the others, which say nothing of one item rather
+# than another, have no source.
+BESIDE = (
+    Feature("user_events", ""),
+    Feature("user_items", ""),
+    Feature("user_idle_days", ""),
+    Feature("hour", ""),
+    Feature("weekday", ""),
+    Feature("month", ""),
+    Feature("item_events", "popularity"),
+    Feature("item_age_days", "new"),
+)
+
+
 @dataclass(frozen=True)
 class Columns:
     """Which features there are, in which order.
@@ -52,6 +67,7 @@ class Columns:
     models : those that there are, of neighbours, ease, als, sequence and content.
     repeat : slates may hold what users had; only then their own history speaks.
     shown : it is known what users were shown.
+    numbers : attributes of items that trees read as numbers.
     """
 
     half_lives: HalfLives
@@ -59,6 +75,7 @@ class Columns:
     models: tuple[str, ...]
     repeat: bool
     shown: bool = False
+    numbers: tuple[str, ...] = ()
 
     @property
     def item_models(self) -> tuple[str, ...]:
@@ -127,6 +144,18 @@ class Columns:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(feature.name for feature in self.features)
+
+    @property
+    def beside(self) -> tuple[Feature, ...]:
+        """What trees look at after `features`: `BESIDE`, and each number as it is and against what
+        is usual among the items that the user took."""
+        given = [f"item_{name}" for name in self.numbers]
+        against = [f"item_{name}_above_usual" for name in self.numbers]
+        return (*BESIDE, *(Feature(name, "") for name in (*given, *against)))
+
+    @property
+    def beside_names(self) -> tuple[str, ...]:
+        return tuple(feature.name for feature in self.beside)
 
 
 def with_flat(models: Iterable[str]) -> tuple[str, ...]:

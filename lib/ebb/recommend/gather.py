@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 
 from ebb.errors import RunError
 from ebb.interests.columns import age_days
-from ebb.interests.keys import keys_of
+from ebb.interests.keys import keys_of, number_of
 from ebb.models.pairs import decayed_weight
 from ebb.recommend.catalogue import KEY_TEXTS, Catalogue, open_catalogue
 from ebb.recommend.features import Columns
@@ -120,9 +120,12 @@ def gather(
     try:
         _check_memory(kept, item_weights, item_factors, memory_mb)
         listed = [F.array_compact(keys_of(f)).alias(f"keys:{f}") for f in columns.facets]
+        numbers = [number_of(name).alias(f"number:{name}") for name in columns.numbers]
         known = (
             kept.select(
-                "item_id", "title", "eligible", "popularity", "velocity", "age_days", *listed
+                *("item_id", "title", "eligible", "popularity", "velocity", "age_days"),
+                *listed,
+                *numbers,
             )
             .toArrow()
             .sort_by("item_id")
@@ -144,6 +147,7 @@ def gather(
         **_item_weights(item_weights, ids, columns.item_models),
         **_factors(item_factors, ids, columns.vector_models),
         **_tried(tried, ids),
+        **_numbers(known, columns.numbers),
     }
     return pa.table(gathered).replace_schema_metadata({KEY_TEXTS: json.dumps(texts)})
 
@@ -261,6 +265,13 @@ def _tried(tried: DataFrame | None, ids: pa.Array) -> dict[str, pa.Array]:
     for column, name in enumerate(("taken", "left")):
         counts[place[place >= 0], column] = table.column(name).to_numpy()[place >= 0]
     return {"tried": _fixed(counts.ravel(), 2)}
+
+
+def _numbers(known: pa.Table, names: tuple[str, ...]) -> dict[str, pa.Array]:
+    if not names:
+        return {}
+    columns = [known.column(f"number:{name}").fill_null(np.nan).to_numpy() for name in names]
+    return {"numbers": _fixed(np.column_stack(columns).ravel(), len(names))}
 
 
 def _lists(starts: npt.NDArray[np.int64], values: pa.Array) -> pa.Array:

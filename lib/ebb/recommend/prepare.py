@@ -162,5 +162,5 @@ def view_of(
     """The view of some users with labels; parameters as of `view_rows`. Runs jobs."""
     with view_rows(prepared, events, labels, most_users, shown=shown) as rows:
         table = rows.toArrow()
-    names = prepared.plan.columns.names
-    return as_view(table, names, prepared.table.column("id"), prepared.as_of, until)
+    columns = prepared.plan.columns
+    return as_view(table, columns, prepared.table.column("id"), prepared.as_of, until)

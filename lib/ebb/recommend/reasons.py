@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from ebb.models.foldin import contributions
-from ebb.ranker.features import BESIDE
 from ebb.recommend.catalogue import Catalogue, Doubles, Integers
 from ebb.recommend.features import CONTENT, SEQUENCE, SOURCES, Feature, led_feature, source_of
 from ebb.recommend.foresight import chances_by_taste
@@ -87,7 +86,7 @@ def explain(
     cited = _Cited(catalogue, plan, one, weights, chosen)
     spoken = _by_source(parts, features)
     if by_trees is not None:
-        spoken = spoken + _by_source(by_trees, (*features, *BESIDE))
+        spoken = spoken + _by_source(by_trees, (*features, *plan.columns.beside))
     spoken = significant_array(cited.with_own_history(spoken))
     return [_reasons(spoken[row], cited, row) for row in range(len(chosen))]
 

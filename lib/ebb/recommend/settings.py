@@ -259,6 +259,10 @@ class Recommend(_Section):
     strategy : ``auto`` chooses on nights before as_of; ``blend``, ``ranker`` or one source pins it.
     weights : of the blend's features, by name; pins them. Others weigh 0.
     candidates : items that each source nominates for a user.
+    affinity : facets whose keys lead people's tastes to items, attributes included; None is
+        category, tag and topic, where there are any.
+    numbers : item attributes that the ranker's trees read as numbers, such as a price; None is
+        none.
     block, allow : items that may not, or that alone may, be recommended.
     max_age : of items, since they were published or first touched; None is any.
     explore : places that try things out; None has none.
@@ -275,6 +279,8 @@ class Recommend(_Section):
     choose: Choose = Choose()
     half_lives: HalfLifeSettings = HalfLifeSettings()
     candidates: int = Field(default=40, ge=1)
+    affinity: tuple[str, ...] | None = None
+    numbers: tuple[str, ...] | None = None
     block: tuple[str, ...] = ()
     allow: tuple[str, ...] | None = None
     max_age: Duration | None = None

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ebb.ranker.features import BESIDE, matrix_of
+from ebb.ranker.features import matrix_of
 from ebb.ranker.sampling import kept_candidates
 from ebb.recommend.catalogue import Catalogue, Doubles, Integers
+from ebb.recommend.features import Columns
 from ebb.recommend.gather import shipped_catalogue
 from ebb.recommend.pasts import Past, read_blocks
 from ebb.recommend.scoring import Plan, score_block
@@ -45,11 +46,11 @@ class View:
 
     Attributes
     ----------
-    names : of the features.
+    names, beside_names : of the features, and of what trees alone may look at.
     users : (u,) ids. starts : (u + 1,) where each user's candidates begin.
     places : (c,) places of the candidates, ascending within a user.
     features : (c, f). is_label, is_shown : (c,) taken, and shown to the user, in the label window.
-    beside : (c, e) what trees alone may look at (`ranker.features.BESIDE`).
+    beside : (c, e) what trees alone may look at (`Columns.beside`).
     labels : (u,) items that the user took there, candidates or not; at least 1.
     ids : item ids by place.
     """
@@ -57,6 +58,7 @@ class View:
     as_of: datetime
     until: datetime
     names: tuple[str, ...]
+    beside_names: tuple[str, ...]
     users: list[str]
     starts: Integers
     places: npt.NDArray[np.int32]
@@ -131,7 +133,7 @@ def _batch(
 
 
 def as_view(
-    rows: pa.Table, names: tuple[str, ...], ids: pa.Array, as_of: datetime, until: datetime
+    rows: pa.Table, columns: Columns, ids: pa.Array, as_of: datetime, until: datetime
 ) -> View:
     """A view from the collected rows of `view_batches`, by user."""
     order = np.lexsort(
@@ -141,11 +143,13 @@ def as_view(
     users = rows.column("user_id").to_numpy(zero_copy_only=False)
     begins = np.flatnonzero(np.append(True, users[1:] != users[:-1])) if len(users) else users
     features = rows.column("features").combine_chunks().flatten().to_numpy()
-    matrix = features.reshape(len(users), len(names) + len(BESIDE))
+    names, beside_names = columns.names, columns.beside_names
+    matrix = features.reshape(len(users), len(names) + len(beside_names))
     return View(
         as_of,
         until,
         names,
+        beside_names,
         users=users[begins].tolist() if len(users) else [],
         starts=np.append(begins, len(users)).astype(np.int64),
         places=rows.column("place").to_numpy(),
