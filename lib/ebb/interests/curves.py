@@ -60,17 +60,6 @@ class Exponential(_Halving):
     curve: Literal["exponential"]
 
 
-class Own(_Halving):
-    """2^(-age / h), h being what was learned of the user in the facet (`forgetting/fits.py`).
-
-    `half_life` is that of facets of which nothing has been learned yet: the curve itself knows no
-    other.
-    """
-
-    curve: Literal["own"]
-    half_life: Duration = timedelta(days=7)
-
-
 class EwmaTime(_Curve):
     """(1 - rate)^(age / step): the papers' x <- (1 - rate) x, once every `step` of time.
 
@@ -203,8 +192,19 @@ class EwmaEvents(_Curve):
         return self.rate * np.exp(later * math.log1p(-self.rate))
 
 
+class Own(_Halving):
+    """2^(-age / h), h being what was learned of the user in the facet (`forgetting/fits.py`).
+
+    `half_life` is that of facets of which nothing has been learned yet: the curve itself knows no
+    other.
+    """
+
+    curve: Literal["own"]
+    half_life: Duration = timedelta(days=7)
+
+
 Curve = Annotated[
-    Exponential | Own | EwmaTime | Mixture | Linear | Window | Power | Sigmoid | EwmaEvents,
+    Exponential | EwmaTime | Mixture | Linear | Window | Power | Sigmoid | EwmaEvents | Own,
     Field(discriminator="curve"),
 ]
 

@@ -76,16 +76,6 @@ class ExponentialMeasure(_Measured, Exponential):
     """Decays by half every `half_life`."""
 
 
-class OwnMeasure(_Measured, Own):
-    """Decays by half every learned half-life of the user; `half_life` until one is learned."""
-
-    @model_validator(mode="after")
-    def _is_a_sum(self) -> Self:
-        if self.aggregate in ("active_days", "last"):
-            raise ValueError(f"curve own has no aggregate {self.aggregate}")
-        return self
-
-
 class EwmaTimeMeasure(_Measured, EwmaTime):
     """Loses the part `rate` every `step` of time."""
 
@@ -120,16 +110,26 @@ class EwmaEventsMeasure(_Measured, EwmaEvents):
         return self
 
 
+class OwnMeasure(_Measured, Own):
+    """Decays by half every learned half-life of the user; `half_life` until one is learned."""
+
+    @model_validator(mode="after")
+    def _is_a_sum(self) -> Self:
+        if self.aggregate in ("active_days", "last"):
+            raise ValueError(f"curve own has no aggregate {self.aggregate}")
+        return self
+
+
 Measure = Annotated[
     ExponentialMeasure
-    | OwnMeasure
     | EwmaTimeMeasure
     | MixtureMeasure
     | LinearMeasure
     | WindowMeasure
     | PowerMeasure
     | SigmoidMeasure
-    | EwmaEventsMeasure,
+    | EwmaEventsMeasure
+    | OwnMeasure,
     Field(discriminator="curve"),
 ]
 
