@@ -16,7 +16,7 @@ from ebb.context import Night
 from ebb.events.catalogue import versions_at
 from ebb.forgetting.comparison import Comparison
 from ebb.forgetting.curve import Part, learn_curve
-from ebb.forgetting.fits import STEP, fit_at
+from ebb.forgetting.fits import STEP, fits_of, held_at
 from ebb.forgetting.forgetters import MODELS
 from ebb.forgetting.learn import Learned, Stretch, learn_half_lives
 from ebb.forgetting.settings import Forgetting
@@ -62,7 +62,7 @@ def half_lives_held(night: Night) -> dict[str, int]:
     measure does, or nothing was learned yet."""
     fit = None
     if night.config.interests.by_own:
-        fit = fit_at(night.tables.newest_first(HALF_LIVES), night.as_of)
+        fit = held_at(fits_of(night.tables.newest_first(HALF_LIVES)), night.as_of)
     return {HALF_LIVES.name: fit.version} if fit else {}
 
 

@@ -5,7 +5,7 @@ The readers of interests with Spark and without both go by this. Pure Python; ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -64,7 +64,12 @@ def fits_of(newest_first: Iterable[Commit]) -> tuple[Fit, ...]:
     return tuple(last[as_of] for as_of in sorted(last))
 
 
-def fit_at(newest_first: Iterable[Commit], as_of: datetime) -> Fit | None:
-    """The latest fit up to an instant: it has learned from what came strictly before."""
-    known = [fit for fit in fits_of(newest_first) if fit.as_of <= as_of]
+def held_at(fits: Sequence[Fit], as_of: datetime) -> Fit | None:
+    """The latest fit up to an instant: it has learned from what came strictly before.
+
+    Parameters
+    ----------
+    fits : the earliest as_of first.
+    """
+    known = [fit for fit in fits if fit.as_of <= as_of]
     return known[-1] if known else None

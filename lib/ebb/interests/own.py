@@ -12,7 +12,7 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from ebb.forgetting.fits import Fit, fits_of
+from ebb.forgetting.fits import Fit, fits_of, held_at
 from ebb.interests.stored import Sum
 from ebb.schema import HALF_LIVES
 from ebb.tables import Tables
@@ -30,11 +30,6 @@ class OwnHalfLives:
 
     fits: tuple[Fit, ...]
     rows: DataFrame
-
-    def fit_at(self, as_of: datetime) -> Fit | None:
-        """The latest fit up to an instant."""
-        known = [fit for fit in self.fits if fit.as_of <= as_of]
-        return known[-1] if known else None
 
 
 def learned(tables: Tables) -> OwnHalfLives:
@@ -59,7 +54,7 @@ def with_own(
     rows : with user_id.
     """
     facets = sorted({s.own for s in sums if s.own is not None})
-    fit = own.fit_at(as_of) if own else None
+    fit = held_at(own.fits, as_of) if own else None
     if own is None or fit is None or not facets:
         return rows
     held = own.rows.where(F.col("as_of") == F.lit(fit.as_of))

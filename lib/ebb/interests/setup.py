@@ -14,7 +14,7 @@ from typing import Any
 from ebb.config import KEPT, Events
 from ebb.durations import format_instant
 from ebb.errors import RunError
-from ebb.forgetting.fits import Fit, fit_at
+from ebb.forgetting.fits import Fit, fits_of, held_at
 from ebb.interests.measures import Interests
 from ebb.interests.slots import Slots
 from ebb.interests.stored import Parts, Sum, distinct_sums, reach, stored_parts
@@ -82,7 +82,8 @@ class Setup:
 
     def with_fit(self, fits: Commits, as_of: datetime) -> Setup:
         """The same with the half-lives that hold at an instant, where a measure goes by them."""
-        return replace(self, fit=fit_at(fits(), as_of) if self.interests.by_own else None)
+        fit = held_at(fits_of(fits()), as_of) if self.interests.by_own else None
+        return replace(self, fit=fit)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from ebb.config import EventType
+from ebb.forgetting.fits import held_at
 from ebb.interests.columns import age_days
 from ebb.interests.keys import with_keys
 from ebb.interests.measures import Interests
@@ -85,7 +86,7 @@ def interests_of(
     as_of: datetime,
     own: OwnHalfLives | None,
 ) -> DataFrame:
-    fit = own.fit_at(as_of) if own else None
+    fit = held_at(own.fits, as_of) if own else None
     parts = stored_parts(settings.measures, facets, fit.tuned if fit else {})
     sums = distinct_sums(parts)
     per_item = _per_item(with_own(rows, own, as_of, sums), sums, settings, types, as_of)
