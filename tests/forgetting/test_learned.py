@@ -23,10 +23,10 @@ from ebb.interests.measures import Interests
 from ebb.interests.reader import interests_at
 from ebb.night import nightly
 from ebb.progress import Progress
-from ebb.schema import FORGETTING_CURVES, FORGETTING_FITS, HALF_LIVES, INTERESTS_NOW
+from ebb.schema import EVENTS, FORGETTING_CURVES, FORGETTING_FITS, HALF_LIVES, INTERESTS_NOW
 from ebb.steps import RunLog
-from ebb.tables import Tables
-from small import Shop, arrive, line
+from ebb.tables import Stamp, Tables
+from small import Shop, line
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 _EVENTS = "user_id string, item_id string, event_ts timestamp, weight double"
@@ -128,7 +128,10 @@ def test_a_night_learns_once_in_a_while_and_interests_go_by_what_it_learned(
         nightly(first)
     log = RunLog(first)
     assert forgetting_when_due(night(AS_OF + timedelta(days=6)), log) is None
-    arrive(tables, [("u1", "a", "view", AS_OF - timedelta(days=2), None)])
+    assert learn_forgetting(first, log).run is None  # complete
+    late = {"batch": 9, "epoch": 0, "earliest": "2026-02-27T00:00:00Z"}
+    none = tables.read(EVENTS).limit(0)
+    tables.append(EVENTS, none, Stamp("ingest", None, "c", facts=late))
     assert learn_forgetting(first, log).run is None  # published, as nights are frozen
     lives = tables.read_slice(HALF_LIVES, AS_OF).collect()
     assert {row["user_id"] for row in lives} == {f"u{who}" for who in range(8)}
@@ -145,9 +148,8 @@ def test_a_night_learns_once_in_a_while_and_interests_go_by_what_it_learned(
     own = {row["user_id"]: row["half_life_days"] for row in lives}
     assert decayed(tables.read(INTERESTS_NOW)) == pytest.approx(sums(met, own, AS_OF))
     before = AS_OF - timedelta(microseconds=1)  # nothing is learned yet
-    arrived = [*met, ("u1", "a", AS_OF - timedelta(days=2))]
-    expected = sums(arrived, dict.fromkeys(own, 3.0), before)
-    assert decayed(interests_at(tables, before)) == pytest.approx(expected)
+    until_then = sums(met, dict.fromkeys(own, 3.0), before)
+    assert decayed(interests_at(tables, before)) == pytest.approx(until_then)
 
 
 def decayed(interests: DataFrame) -> dict[tuple[str, str], float]:
