@@ -36,12 +36,15 @@ from ebb.evaluate.slates import user_metrics
 from ebb.events.catalogue import versions_at
 from ebb.events.world_truth import WORLD_USERS
 from ebb.forgetting.comparison import Comparison
+from ebb.forgetting.fits import Fit
 from ebb.forgetting.forgetters import MODELS
 from ebb.forgetting.learn import Learned, Stretch, learn_half_lives
-from ebb.forgetting.reader import decayed_by_own
 from ebb.forgetting.settings import Forgetting
 from ebb.interests.counted import counted
 from ebb.interests.keys import with_keys
+from ebb.interests.measures import Interests, OwnMeasure
+from ebb.interests.own import OwnHalfLives
+from ebb.interests.snapshot import interests_from_events
 from ebb.night import ingest
 from ebb.progress import Progress
 from ebb.schema import EVENTS, ITEMS
@@ -121,7 +124,7 @@ def judged(night: Night, facet: str, public: PublicSet) -> dict[str, Any]:
                 one = Comparison.of(rows)
                 likelihood = likelihood + one if likelihood else one
                 labels = come_back(night, items, facet, as_of, public.horizon)
-                ranks.append(ranked(events, items, rows, labels, facet, learned, as_of))
+                ranks.append(ranked(night, events, items, rows, labels, facet, learned, as_of))
         priors.append(learned.prior.kind)
     assert likelihood is not None
     return told(f"{night.tables.root.rpartition('/')[2]} {facet}", likelihood, ranks, priors)
@@ -149,6 +152,7 @@ def come_back(
 
 
 def ranked(
+    night: Night,
     events: DataFrame,
     items: DataFrame,
     rows: DataFrame,
@@ -158,14 +162,18 @@ def ranked(
     as_of: datetime,
 ) -> pd.DataFrame:
     """NDCG@10 of a sample of users under both orders of the keys that they know, as pandas."""
-    spark = events.sparkSession
     users = sampled_users(labels, MOST_RANKED).select("user_id").distinct()
     past = events.join(users, on="user_id", how="left_semi")
-    tuned = spark.createDataFrame([(facet, learned.tuned)], "facet string, tuned double")
-    own = rows.select("user_id", F.lit(facet).alias("facet"), "half_life_days")
+    own = rows.select(
+        F.lit(as_of).alias("as_of"), "user_id", F.lit(facet).alias("facet"), "half_life_days"
+    )
     lives = {"adaptive": own, "global": own.limit(0)}
+    settings = Interests(measures=(OwnMeasure(name="own", curve="own"),), rank_by="own")
+    fit, types = Fit(as_of, 0, {facet: learned.tuned}), night.config.events.types
     orders = {
-        model: decayed_by_own(past, items, half_lives, tuned, (facet,), as_of)
+        model: interests_from_events(
+            past, items, (facet,), settings, types, as_of, OwnHalfLives((fit,), half_lives)
+        )
         for model, half_lives in lives.items()
     }
     slates = [

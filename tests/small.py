@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ebb.config import Config
-from ebb.schema import EVENTS
+from ebb.schema import EVENTS, HALF_LIVES
 from ebb.tables import Stamp, Tables
-from interests.interest_oracle import weight
+from interests.interest_oracle import Fit, weight
 
 TYPES: dict[str, Any] = {
     "view": {"weight": 1},
@@ -49,6 +49,13 @@ def arrive(tables: Tables, events: list[Arriving]) -> None:
     rows = tables.spark.createDataFrame(values, EVENTS.schema)
     stamp = Stamp("ingest", None, "c", facts={"batch": number, "epoch": 0, "earliest": None})
     tables.append(EVENTS, rows.coalesce(1), stamp)
+
+
+def learn(tables: Tables, fit: Fit) -> None:
+    """Write half-lives as the job `forgetting` does."""
+    rows = [(fit["as_of"], *place, days, 0.1, 9, "own") for place, days in fit["days"].items()]
+    stamp = Stamp("forgetting", fit["as_of"], "c", facts={"tuned": fit["tuned"]})
+    tables.write_slice(HALF_LIVES, tables.spark.createDataFrame(rows, HALF_LIVES.schema), stamp)
 
 
 class Shop:

@@ -67,6 +67,25 @@ def test_a_curve_takes_its_own_parameters_only() -> None:
     assert "Field required" in message and "Extra inputs" in message
 
 
+def test_own_half_lives_have_to_be_learned() -> None:
+    own = {"measures": [{"name": "own", "curve": "own"}], "rank_by": "own"}
+    assert Config.model_validate(content(interests=own, forgetting={})).interests.by_own == ("own",)
+    assert "measures own has curve own, but forgetting is left out; write forgetting: {}" in (
+        refusal(interests=own)
+    )
+
+
+@pytest.mark.parametrize(
+    ("curve", "aggregate"), [("own", "last"), ("own", "active_days"), ("ewma_events", "last")]
+)
+def test_a_curve_that_is_no_function_of_age_alone_has_sums_only(curve: str, aggregate: str) -> None:
+    measure = {"name": "x", "curve": curve, "aggregate": aggregate}
+    rate = {"rate": 0.2} if curve == "ewma_events" else {}
+    assert f"curve {curve} has no aggregate {aggregate}" in refusal(
+        interests={"measures": [measure | rate], "rank_by": "x"}
+    )
+
+
 def test_facets_follow_what_the_items_have() -> None:
     items = {"path": "i.csv", "format": "csv", "columns": {"categories": "genres"}}
     assert Config.model_validate(content()).facets == ("item",)

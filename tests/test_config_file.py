@@ -165,13 +165,13 @@ def test_a_shown_dollar_reads_back(load: Load) -> None:
             "curve: window", "curve: windows",
             'c.yaml, line 10: interests.measures[1].curve is "windows", expected one of '
             "exponential, ewma_time, mixture, linear, window, power, sigmoid, "
-            "ewma_events; did you mean window?",
+            "ewma_events, own; did you mean window?",
         ),
         (
             "curve: window, ", "",
             "c.yaml, line 10: interests.measures[1].curve is missing, expected one of "
             "exponential, ewma_time, mixture, linear, window, power, sigmoid, "
-            "ewma_events",
+            "ewma_events, own",
         ),
         (
             "name: win_30d", "name: exp_7d",

@@ -480,6 +480,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _own_half_lives_are_learned(self) -> Self:
+        if self.interests.by_own and self.forgetting is None:
+            raise ValueError(
+                f"interests.measures {self.interests.by_own[0]} has curve own, but forgetting is "
+                "left out; write forgetting: {} to learn half-lives"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _measures_exist(self) -> Self:
         types = self.events.types
         for measure in self.interests.measures:

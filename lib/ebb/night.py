@@ -48,10 +48,10 @@ def nightly(night: Night) -> None:
         intake = _ingest(night, log)
         outcomes = [
             *_read_texts(night, log),
+            forgetting_box.forgetting_when_due(night, log),
             interests_box.interests(night, log),
             interests_box.interests_now(night, log),
             features_box.features(night, log),
-            forgetting_box.forgetting_when_due(night, log),
             *_judge_and_watch(night, log),
             *_models_and_slates(night, log),
         ]

@@ -18,6 +18,7 @@ from ebb.config import Config
 from ebb.durations import format_instant
 from ebb.errors import RunError
 from ebb.events.catalogue import versions_at
+from ebb.interests.own import learned
 from ebb.interests.point_in_time import features_at
 from ebb.schema import EVENTS, ITEMS
 from ebb.tables import Tables
@@ -50,7 +51,8 @@ def plot_user(tables: Tables, config: Config, user_id: str, as_of: datetime, pat
         "user_id string, instant timestamp",
     )
     items = tables.read(ITEMS)
-    rows = features_at(entities, own, items, config)
+    half_lives = learned(tables) if config.interests.by_own else None
+    rows = features_at(entities, own, items, config, half_lives)
     measure = config.interests.rank_by
     lines = rows.select("instant", "facet", "key", "last_ts", F.col(measure).alias("value"))
     titles = versions_at(items, as_of).select("item_id", "title").where(F.col("title").isNotNull())

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import math
 import random
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
-from ebb.boxes.forgetting import forgetting_when_due, learn_forgetting
+from ebb.boxes import features as features_box
+from ebb.boxes.forgetting import forgetting_when_due, half_lives_held, learn_forgetting
 from ebb.context import Night
-from ebb.errors import RunError
 from ebb.forgetting.curve import _RIDGE, fit_logistic
 from ebb.forgetting.learn import Stretch, learn_half_lives
 from ebb.forgetting.measures import as_yaml, learned_curves, plot_curves
-from ebb.forgetting.reader import adaptive_interests, decayed_by_own
 from ebb.forgetting.settings import Forgetting
 from ebb.interests.measures import Interests
+from ebb.interests.reader import interests_at
+from ebb.night import nightly
 from ebb.progress import Progress
-from ebb.schema import FORGETTING_CURVES, FORGETTING_FITS, HALF_LIVES
+from ebb.schema import EVENTS, FORGETTING_CURVES, FORGETTING_FITS, HALF_LIVES, INTERESTS_NOW
 from ebb.steps import RunLog
-from ebb.tables import Tables
-from small import Shop, arrive
+from ebb.tables import Stamp, Tables
+from small import Shop, line
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 _EVENTS = "user_id string, item_id string, event_ts timestamp, weight double"
@@ -98,47 +99,40 @@ def test_logistic_regression_is_the_lowest_point_with_coefficients_from_zero_up(
     assert fit_logistic(frame.where("label = 1"), 3).tolist() == [0.0] * 3
 
 
-def test_interests_decay_by_each_user_s_own_half_life(spark: SparkSession) -> None:
-    def at(user: str, item: str, days: float, weight: float) -> tuple[str, str, datetime, float]:
-        return user, item, AS_OF - timedelta(days=days), weight
-
-    rows = [at("u", "a", 2, 1.0), at("u", "a", 4, 2.0), at("u", "b", 1, 0.9), at("v", "a", 4, 1.0)]
-    found = decayed_by_own(
-        spark.createDataFrame(rows, _EVENTS),
-        spark.createDataFrame([], _NO_ITEMS),
-        spark.createDataFrame([("u", "item", 2.0)], HALF_LIVES_OF),
-        spark.createDataFrame([("item", 4.0)], "facet string, tuned double"),
-        ("item",),
-        AS_OF,
-    )
-    got = {(r["user_id"], r["key"]): r for r in found.collect()}
-    assert got["u", "a"]["interest"] == pytest.approx(0.5 + 2.0 * 0.25)
-    assert got["u", "b"]["interest"] == pytest.approx(0.9 * math.sqrt(0.5))
-    assert got["v", "a"]["interest"] == pytest.approx(0.5)  # by the tuned one
-    assert [(got[k]["n"], got[k]["rank"]) for k in sorted(got)] == [(2, 1), (1, 2), (1, 1)]
+class _EnoughError(Exception):
+    pass
 
 
-HALF_LIVES_OF = "user_id string, facet string, half_life_days double"
+def _enough(*_: object) -> None:
+    raise _EnoughError
 
 
-def test_a_night_learns_once_in_a_while_and_what_it_learned_is_read(
-    tables: Tables, tmp_path: Path
+def test_a_night_learns_once_in_a_while_and_interests_go_by_what_it_learned(
+    tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = Shop(tables, tmp_path / "landing")
-    config = shop.config(forgetting={"every": "7d", "horizon": "10d"})
-    arrive(tables, [(user, item, "view", ts, None) for user, item, ts in comings(8)])
+    shop, met = Shop(tables, tmp_path / "landing"), comings(8)
+    own_days = {"name": "own", "curve": "own", "half_life": "3d"}
+    config = shop.config(
+        forgetting={"every": "7d", "horizon": "10d"},
+        interests={"measures": [own_days], "rank_by": "own", "late": "frozen"},
+    )
+    shop.land("1.jsonl", [line(u, item, "view", ts.isoformat()) for u, item, ts in met])
 
     def night(as_of: datetime) -> Night:
         return Night(tables.spark, tables, config, as_of, Progress(), "nightly", "run")
 
     first = night(AS_OF)
-    with pytest.raises(RunError, match="no half-lives were learned at or before 2026-03-01"):
-        adaptive_interests(tables, config, AS_OF)
+    assert half_lives_held(first) == {}
+    monkeypatch.setattr(features_box, "features", _enough)
+    with pytest.raises(_EnoughError):  # what follows interests is left out
+        nightly(first)
     log = RunLog(first)
-    done = forgetting_when_due(first, log)
-    assert done is not None and done.run is not None
-    assert learn_forgetting(first, log).run is None  # complete
     assert forgetting_when_due(night(AS_OF + timedelta(days=6)), log) is None
+    assert learn_forgetting(first, log).run is None  # complete
+    late = {"batch": 9, "epoch": 0, "earliest": "2026-02-27T00:00:00Z"}
+    none = tables.read(EVENTS).limit(0)
+    tables.append(EVENTS, none, Stamp("ingest", None, "c", facts=late))
+    assert learn_forgetting(first, log).run is None  # published, as nights are frozen
     lives = tables.read_slice(HALF_LIVES, AS_OF).collect()
     assert {row["user_id"] for row in lives} == {f"u{who}" for who in range(8)}
     fits = {row["model"]: row for row in tables.read_slice(FORGETTING_FITS, AS_OF).collect()}
@@ -152,5 +146,20 @@ def test_a_night_learns_once_in_a_while_and_what_it_learned_is_read(
     plot_curves(curves, tmp_path / "curves.html")
     assert "strength" in (tmp_path / "curves.html").read_text(encoding="utf-8")
     own = {row["user_id"]: row["half_life_days"] for row in lives}
-    for row in adaptive_interests(tables, config, AS_OF).collect():
-        assert row["half_life_days"] == own[row["user_id"]]
+    assert decayed(tables.read(INTERESTS_NOW)) == pytest.approx(sums(met, own, AS_OF))
+    before = AS_OF - timedelta(microseconds=1)  # nothing is learned yet
+    until_then = sums(met, dict.fromkeys(own, 3.0), before)
+    assert decayed(interests_at(tables, before)) == pytest.approx(until_then)
+
+
+def decayed(interests: DataFrame) -> dict[tuple[str, str], float]:
+    return {(row["user_id"], row["key"]): row["own"] for row in interests.collect()}
+
+
+def sums(
+    met: list[tuple[str, str, datetime]], days: dict[str, float], as_of: datetime
+) -> dict[tuple[str, str], float]:
+    found: dict[tuple[str, str], float] = defaultdict(float)
+    for user, item, ts in met:
+        found[user, item] += 2.0 ** -((as_of - ts) / timedelta(days=1) / days[user])
+    return found

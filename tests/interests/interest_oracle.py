@@ -2,7 +2,8 @@
 
 It only reads the plain attributes of the settings (`measure.curve`, `measure.half_life`, …).
 An event is a dict of event_id, user, item (None for a search), kind, ts and value; an item version
-one of item, valid_from, valid_to and a list of keys by facet.
+one of item, valid_from, valid_to and a list of keys by facet; a fit one of as_of, tuned (days by
+facet) and days by (user, facet).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 Event = dict[str, Any]
 Version = dict[str, Any]
+Fit = dict[str, Any]
 Place = tuple[str, str, str]
 Row = dict[str, Any]
 
@@ -59,7 +61,7 @@ def counted(events: Iterable[Event], as_of: datetime) -> list[Event]:
 def curve_at(curve: Any, age: float, later: int = 0) -> float:
     """The curve at an age in days, or after `later` events of the user."""
     match curve.curve:
-        case "exponential":
+        case "exponential" | "own":
             return 2.0 ** -(age / (curve.half_life / DAY))
         case "ewma_time":
             return (1.0 - curve.rate) ** (age / (curve.step / DAY))
@@ -91,6 +93,7 @@ def interests(
     facets: Sequence[str],
     settings: Any,
     as_of: datetime,
+    fits: Sequence[Fit] = (),
 ) -> dict[Place, Row]:
     """(user, facet, key) to n, last, measures, ratios, share, rank, drift and trend.
 
@@ -110,7 +113,10 @@ def interests(
             for event in theirs:
                 for key in keys_of(event["item"], facet, versions, as_of):
                     by_key[key].append(event)
-            rows = {k: measured(of_key, facet, settings, as_of) for k, of_key in by_key.items()}
+            days = learned(user, facet, fits, as_of)
+            rows = {
+                k: measured(of_key, facet, settings, as_of, days) for k, of_key in by_key.items()
+            }
             _compare_keys(rows, settings)
             found.update({(user, facet, key): row for key, row in rows.items()})
     return found
@@ -133,7 +139,18 @@ def keys_of(item: str | None, facet: str, versions: Sequence[Version], as_of: da
     return set()
 
 
-def measured(events: list[Event], facet: str, settings: Any, as_of: datetime) -> Row:
+def learned(user: str, facet: str, fits: Sequence[Fit], as_of: datetime) -> float | None:
+    """Days that the latest fit up to as_of has for a user, else for all; None where for neither."""
+    known = sorted((fit for fit in fits if fit["as_of"] <= as_of), key=lambda fit: fit["as_of"])
+    if not known:
+        return None
+    days: float | None = known[-1]["days"].get((user, facet), known[-1]["tuned"].get(facet))
+    return days
+
+
+def measured(
+    events: list[Event], facet: str, settings: Any, as_of: datetime, days: float | None
+) -> Row:
     """n, last, measures and ratios of one user's events on one key."""
     row: Row = {"n": len(events), "last": max(e["ts"] for e in events), "sizes": {}}
     for measure in settings.measures:
@@ -141,6 +158,8 @@ def measured(events: list[Event], facet: str, settings: Any, as_of: datetime) ->
         if measure.facets is None or facet in measure.facets:
             types = measure.event_types
             own = [e for e in events if types is None or e["kind"] in types]
+            if measure.curve == "own" and days is not None:
+                measure = measure.model_copy(update={"half_life": days * DAY})
             value, size = measure_at(measure, own, as_of)
         row[measure.name], row["sizes"][measure.name] = value, size
     for ratio in settings.ratios:

@@ -13,8 +13,10 @@ import interests.interest_oracle as oracle
 from ebb.config import Events
 from ebb.durations import parse_instant
 from ebb.events.catalogue import versions_at
+from ebb.forgetting.fits import Fit
 from ebb.interests.counted import counted
 from ebb.interests.measures import Interests
+from ebb.interests.own import OwnHalfLives
 from ebb.interests.snapshot import interests_from_events
 from small import TYPES
 
@@ -72,6 +74,18 @@ def item_frame(spark: SparkSession, versions: Sequence[oracle.Version]) -> DataF
     return spark.createDataFrame(rows, _ITEM_SCHEMA)
 
 
+def fit(as_of: datetime, tuned: dict[str, float], days: dict[tuple[str, str], float]) -> oracle.Fit:
+    """Half-lives learned at as_of, in days: by facet for all, by (user, facet) for one."""
+    return {"as_of": as_of, "tuned": tuned, "days": days}
+
+
+def learned(spark: SparkSession, fits: Sequence[oracle.Fit]) -> OwnHalfLives:
+    rows = [(f["as_of"], *place, days) for f in fits for place, days in f["days"].items()]
+    schema = "as_of timestamp, user_id string, facet string, half_life_days double"
+    found = tuple(Fit(f["as_of"], number, f["tuned"]) for number, f in enumerate(fits))
+    return OwnHalfLives(found, spark.createDataFrame(rows, schema))
+
+
 def computed(
     spark: SparkSession,
     events: Sequence[oracle.Event],
@@ -79,6 +93,7 @@ def computed(
     versions: Sequence[oracle.Version] = (),
     facets: tuple[str, ...] = ("item",),
     as_of: datetime = AS_OF,
+    fits: Sequence[oracle.Fit] = (),
 ) -> dict[oracle.Place, Any]:
     """What the code under test gives: (user, facet, key) to its row."""
     found = interests_from_events(
@@ -88,6 +103,7 @@ def computed(
         settings,
         EVENTS.types,
         as_of,
+        learned(spark, fits),
     )
     return {(r["user_id"], r["facet"], r["key"]): r for r in found.collect()}
 

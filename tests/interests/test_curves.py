@@ -41,6 +41,7 @@ MONTH = curve("linear", horizon="30d")
 FORTNIGHT = curve("window", length="14d")
 OF_TIME: list[Any] = [
     *(curve("exponential", half_life=length) for length in HALF_LIVES),
+    curve("own", half_life="36h"),
     *(curve("ewma_time", rate=rate, step=step) for rate in (0.01, 0.5) for step in ("1min", "1d")),
     mixture(day=0.3, week=0.6, year=0.1),
     mixture(minute=5, year=0),
@@ -161,13 +162,13 @@ def test_a_curve_is_zero_beyond_its_reach_and_not_before() -> None:
         just_before, just_after = bounded.at(np.array([reach * (1 - 1e-9), reach * (1 + 1e-9)]))
         assert just_before > 0.0 == just_after
     unbounded = {c.curve for c in OF_TIME if c.reach is None}
-    assert unbounded == {"exponential", "ewma_time", "mixture", "power", "sigmoid"}
+    assert unbounded == {"exponential", "own", "ewma_time", "mixture", "power", "sigmoid"}
 
 
 def test_an_additive_curve_is_the_sum_of_its_exponentials() -> None:
     ages = np.array(AGES)
     additive = [c for c in OF_TIME if c.half_lives]
-    assert {c.curve for c in additive} == {"exponential", "ewma_time", "mixture"}
+    assert {c.curve for c in additive} == {"exponential", "own", "ewma_time", "mixture"}
     for each in additive:
         expected = sum(weight * 2.0 ** -(ages / half_life) for weight, half_life in each.half_lives)
         assert each.at(ages) == pytest.approx(expected, rel=1e-9, abs=oracle.NOTHING)

@@ -20,10 +20,21 @@ from ebb.interests import frames, reader
 from ebb.interests.netting import counted
 from ebb.tables import Tables
 from interests.streams import AS_OF, EVENTS, random_events
-from interests.test_incremental import FIRST, INTERESTS, MEASURES, UNBOUNDED, day_of, know, nights
-from small import Shop, arrive
+from interests.test_incremental import (
+    BY_OWN,
+    DAY,
+    FIRST,
+    FITS,
+    INTERESTS,
+    MEASURES,
+    OWN,
+    UNBOUNDED,
+    day_of,
+    know,
+    nights,
+)
+from small import Shop, arrive, learn
 
-DAY = timedelta(days=1)
 ITEMS = [(name, f"Top {name > 'c'}", "xy"[name > "d"]) for name in "abcdef"]
 
 
@@ -72,8 +83,9 @@ def assert_readers_agree(tables: Tables, as_of: datetime, config: Config) -> int
 
 
 def test_the_two_readers_agree_at_any_as_of(shop: Shop) -> None:
-    config, rng = shop.config(interests=INTERESTS), random.Random(11)
+    config, rng = shop.config(interests=BY_OWN, forgetting={}), random.Random(11)
     last = FIRST + DAY
+    learn(shop.tables, FITS[0])
     arrive(shop.tables, [("keen", "a", "return", FIRST - 4 * DAY, 1.0)])
     nights(shop, config, [FIRST], rng, rows=120)
     know(shop.tables, [("a", "Elsewhere", "y")], since=FIRST + timedelta(hours=1))
@@ -82,7 +94,7 @@ def test_the_two_readers_agree_at_any_as_of(shop: Shop) -> None:
     arrive(shop.tables, [("keen", "a", "buy", FIRST - 5 * DAY, 1.0)])
     stored = reader.plan_reading(shop.tables, last).stored
     assert stored is not None and stored.slots.earliest < last
-    # The latest night, between nights, an earlier version's night, before all stored sums.
+    # The latest night, between nights, an earlier version's night, before all that is stored.
     for as_of in (last, last + timedelta(hours=7), FIRST, FIRST - 2 * DAY):
         assert assert_readers_agree(shop.tables, as_of, config) > 0
     assert "keen" not in set(frames.interests_at(shop.tables.root, last).user_id)
@@ -98,9 +110,11 @@ def test_they_agree_on_measures_that_need_all_events_and_on_a_frozen_night(shop:
         {"name": "visits", "curve": "power", "half_life": "2d", "aggregate": "active_days",
          "event_types": ["view", "buy"]},
     ]  # fmt: skip
-    settings = {"measures": [*MEASURES, *UNBOUNDED, *more], "rank_by": "power",
+    settings = {"measures": [*MEASURES, *OWN, *UNBOUNDED, *more], "rank_by": "power",
                 "share": "softmax", "temperature": 0.3, "late": "frozen"}  # fmt: skip
-    config, rng = shop.config(interests={**INTERESTS, **settings}), random.Random(12)
+    config = shop.config(interests={**INTERESTS, **settings}, forgetting={})
+    rng = random.Random(12)
+    learn(shop.tables, FITS[0])
     nights(shop, config, [FIRST], rng, rows=150)
     arrive(shop.tables, day_of(rng, FIRST - 3 * DAY, 30))
     assert reader.plan_reading(shop.tables, FIRST).stored is None

@@ -15,12 +15,14 @@ from pyspark.sql import functions as F
 from ebb.config import Config
 from ebb.events.catalogue import ALWAYS, versions_at
 from ebb.interests.counted import counted
+from ebb.interests.own import learned
 from ebb.interests.reader import interests_at, plan_reading
 from ebb.interests.snapshot import interests_from_events
 from ebb.interests.state import bring_up
 from ebb.schema import EVENTS, INTEREST_STATE, ITEMS
 from ebb.tables import Stamp, Tables
-from small import Arriving, Shop, arrive
+from interests.streams import fit
+from small import Arriving, Shop, arrive, learn
 
 MEASURES: list[dict[str, Any]] = [
     {"name": "exp", "curve": "exponential", "half_life": "2d"},
@@ -44,6 +46,10 @@ UNBOUNDED = [
     {"name": "sigmoid", "curve": "sigmoid", "midpoint": "4d", "steepness": 1},
     {"name": "taken", "curve": "ewma_events", "rate": 0.2},
 ]
+OWN = [
+    {"name": "own", "curve": "own", "half_life": "2d"},
+    {"name": "own_mean", "curve": "own", "aggregate": "average", "facets": ["category", "brand"]},
+]
 INTERESTS = {
     "facets": ["item", "category", "brand"],
     "measures": MEASURES,
@@ -52,7 +58,15 @@ INTERESTS = {
     "drift": {"long": "mixed", "short": "win"},
     "slots": 4,
 }
+BY_OWN = {**INTERESTS, "measures": [*MEASURES, *OWN], "rank_by": "own"}
 FIRST = datetime(2026, 1, 8, tzinfo=UTC)
+DAY = timedelta(days=1)
+# Of three users in four, and never of the brand.
+FITS = [
+    fit(as_of, {"item": mean, "category": 2 * mean},
+        {(f"u{n}", facet): mean * (n + 1) / 4 for n in range(9) for facet in ("item", "category")})
+    for as_of, mean in ((FIRST - DAY, 1.5), (FIRST + 3 * DAY, 6.0))
+]  # fmt: skip
 CATALOGUE = [{"item_id": name} for name in "abcdef"]
 
 
@@ -110,6 +124,7 @@ def rebuilt(tables: Tables, config: Config, as_of: datetime, below: int | None =
         config.interests,
         config.events.types,
         as_of,
+        learned(tables),
     )
 
 
@@ -137,23 +152,27 @@ def nights(
 
 
 def test_nights_of_late_and_cancelled_events_equal_a_rebuild_at_any_as_of(shop: Shop) -> None:
-    config, rng = shop.config(interests=INTERESTS), random.Random(1)
+    config, rng = shop.config(interests=BY_OWN, forgetting={}), random.Random(1)
     days = [FIRST + timedelta(days=n) for n in range(6)]
     arrive(shop.tables, day_of(rng, FIRST - timedelta(days=9), 60))
+    learn(shop.tables, FITS[0])
     nights(shop, config, days[:3], rng)
-    # A changed catalogue, and a night that is run twice.
+    # A changed catalogue, other half-lives, and a night that is run twice.
     know(shop.tables, [("a", "Elsewhere", "y")], since=days[2] + timedelta(hours=1))
+    learn(shop.tables, FITS[1])
     nights(shop, config, days[3:], rng)
     assert "brought up" in bring(shop.tables, config, days[-1])
     latest = plan_reading(shop.tables, days[-1]).stored
     assert latest is not None
-    assert latest.slots.earliest < days[-1] == latest.slots.latest
+    # Made anew under the other half-lives, and carried on since.
+    assert (latest.slots.earliest, latest.slots.latest) == (days[3], days[-1])
     assert same(interests_at(shop.tables, days[-1]), rebuilt(shop.tables, config, days[-1])) > 100
     # Between nights, an earlier night (from an earlier version), before all stored sums.
     for as_of in (days[-1] + timedelta(hours=5), days[2], FIRST - timedelta(days=4)):
         same(interests_at(shop.tables, as_of), rebuilt(shop.tables, config, as_of))
     earlier = plan_reading(shop.tables, days[2]).stored
     assert earlier is not None and earlier.version < latest.version
+    assert earlier.slots.earliest < days[2]
     assert plan_reading(shop.tables, FIRST - timedelta(days=4)).stored is None
     # Some users alone.
     some = shop.tables.spark.createDataFrame([("u1",), ("u2",), ("nobody",)], "user_id string")

@@ -19,6 +19,7 @@ from interests.streams import (
     computed,
     days_ago,
     event,
+    fit,
     random_events,
     utc,
     version,
@@ -26,6 +27,7 @@ from interests.streams import (
 
 CURVES: dict[str, dict[str, Any]] = {
     "exponential": {"half_life": "7d"},
+    "own": {"half_life": "11d"},
     "ewma_time": {"rate": 0.1},
     "mixture": {
         "parts": [{"half_life": "1d", "weight": 3}, {"half_life": "90d", "weight": 0.5}],
@@ -66,7 +68,7 @@ EVERY = [
     measure(curve, aggregate)
     for curve in CURVES
     for aggregate in AGGREGATES
-    if not (curve == "ewma_events" and aggregate in DAYS)
+    if not (curve in ("ewma_events", "own") and aggregate in DAYS)
 ]
 CHOSEN = [
     measure("exponential", name="bought", event_types=["buy"]),
@@ -75,6 +77,7 @@ CHOSEN = [
     measure("linear", "last", name="last_bought", event_types=["buy"]),
     measure("linear", "count", name="of_items", facets=["item"]),
     measure("ewma_events", name="buys_by_event", event_types=["buy"]),
+    measure("own", name="own_views", event_types=["view"], facets=["brand", "item"]),
 ]
 RATIOS = [
     {"name": "pace", "of": "window_count", "to": "exponential_count"},
@@ -103,6 +106,15 @@ EXTREME = [
 ]
 
 
+# Of some users, of others in the facets of most, and of the brand of none.
+FITS = [
+    fit(AS_OF, {"item": 3.0, "category": 40.0, "tag": 0.2},
+        {(f"s{seed}_{n}", facet): 0.5 + 9.0 * seed * n for seed in range(3) for n in range(3)
+         for facet in ("item", "category")}),
+    fit(AS_OF + MICROSECOND, {"item": 500.0}, {("s0_0", "item"): 600.0}),
+]  # fmt: skip
+
+
 def streams(seeds: range) -> list[oracle.Event]:
     """A random stream a seed, each of its own users."""
     return [e for seed in seeds for e in random_events(seed, users=f"s{seed}_")]
@@ -126,8 +138,8 @@ def streams(seeds: range) -> list[oracle.Event]:
 )
 def test_random_streams_agree_with_the_oracle(spark: SparkSession, chosen: Interests) -> None:
     events = streams(range(5))
-    expected = oracle.interests(events, VERSIONS, FACETS, chosen, AS_OF)
-    found = computed(spark, events, chosen, VERSIONS, FACETS)
+    expected = oracle.interests(events, VERSIONS, FACETS, chosen, AS_OF, FITS)
+    found = computed(spark, events, chosen, VERSIONS, FACETS, fits=FITS)
     assert_agree(found, expected, chosen)
     numbers = [row[name] for row in found.values() for name in (*chosen.columns, "share", "drift")]
     assert all(math.isfinite(x) for x in numbers if isinstance(x, float))

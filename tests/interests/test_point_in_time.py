@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,7 +28,9 @@ from interests.streams import (
     days_ago,
     event,
     event_frame,
+    fit,
     item_frame,
+    learned,
     random_events,
     utc,
     version,
@@ -37,6 +39,7 @@ from small import TYPES
 
 CURVES: dict[str, dict[str, Any]] = {
     "exponential": {"half_life": "3d"},
+    "own": {"half_life": "5d"},
     "ewma_time": {"rate": 0.1, "step": "12h"},
     "mixture": {"parts": [{"half_life": "1d", "weight": 1}, {"half_life": "30d", "weight": 2}]},
     "linear": {"horizon": "30d"},
@@ -49,7 +52,7 @@ EVERYTHING: list[dict[str, Any]] = [
     {"name": f"{curve}_{aggregate}", "curve": curve, "aggregate": aggregate, **settings}
     for curve, settings in CURVES.items()
     for aggregate in ("sum", "count", "average", "active_days", "last")
-    if curve != "ewma_events" or aggregate not in ("active_days", "last")
+    if curve not in ("ewma_events", "own") or aggregate not in ("active_days", "last")
 ] + [
     {"name": "buys", "curve": "exponential", "half_life": "2d", "event_types": ["buy"]},
     {"name": "buy_days", "curve": "linear", "horizon": "9d", "aggregate": "active_days",
@@ -70,6 +73,15 @@ ITEMS = (
 )
 
 
+# Before the first, at one, and after others; of some users, and of the brand of none.
+FITS = [
+    fit(as_of, {"item": mean, "category": 3 * mean},
+        {(f"{u}{n}", "item"): mean * (n + 1) / 2 for u in "uvw" for n in range(3)}
+        | {("whole", "category"): mean})
+    for as_of, mean in ((days_ago(20), 1.0), (days_ago(9), 8.0), (days_ago(8), 99.0))
+]  # fmt: skip
+
+
 def config(
     measures: list[dict[str, Any]],
     ratios: list[dict[str, Any]] | None = None,
@@ -87,6 +99,7 @@ def config(
                 "rank_by": measures[0]["name"],
                 "facets": ["category", "item", "brand"],
             },
+            "forgetting": {},
         }
     )
 
@@ -104,14 +117,17 @@ def rows_of(features: DataFrame) -> dict[tuple[Any, ...], dict[str, Any]]:
 
 
 def expected_rows(
-    events: list[oracle.Event], settings: Config, instants: list[datetime]
+    events: list[oracle.Event],
+    settings: Config,
+    instants: list[datetime],
+    fits: Sequence[oracle.Fit] = (),
 ) -> dict[tuple[Any, ...], oracle.Row]:
     """The oracle's interests as of each instant."""
     return {
         (user, t, facet, key): row
         for t in instants
         for (user, facet, key), row in oracle.interests(
-            events, ITEMS, settings.facets, settings.interests, t
+            events, ITEMS, settings.facets, settings.interests, t, fits
         ).items()
     }
 
@@ -144,10 +160,11 @@ def test_every_measure_is_what_the_interests_as_of_the_instant_say(spark: SparkS
     instants = [AS_OF, days_ago(6.5), days_ago(9), days_ago(25)]
     users = [*sorted({row["user"] for row in events}), "nobody"]
     entities = entity_frame(spark, *((user, t) for user in users for t in instants))
+    known = learned(spark, FITS)
     found = rows_of(
-        features_at(entities, event_frame(spark, events), item_frame(spark, ITEMS), settings)
+        features_at(entities, event_frame(spark, events), item_frame(spark, ITEMS), settings, known)
     )
-    expected = expected_rows(events, settings, instants)
+    expected = expected_rows(events, settings, instants, FITS)
     assert found.keys() == expected.keys()
     assert {facet for _, _, facet, _ in found} == {"item", "category", "brand"}
     names = settings.interests.columns
@@ -219,11 +236,16 @@ def test_nothing_at_or_after_an_instant_moves_its_features(spark: SparkSession) 
     new = [version(item, "new", since=instant, brand=["new"]) for item in "abcdf"]
     entities = entity_frame(spark, *((row["user"], instant) for row in events))
     settings = config(EVERYTHING[::3])
-    before = features_at(entities, event_frame(spark, events), item_frame(spark, ITEMS), settings)
+    happened, catalogue = event_frame(spark, events), item_frame(spark, ITEMS)
+    before = features_at(entities, happened, catalogue, settings, learned(spark, FITS[:2]))
     after = features_at(
-        entities, event_frame(spark, known + invented), item_frame(spark, old + new), settings
+        entities,
+        event_frame(spark, known + invented),
+        item_frame(spark, old + new),
+        settings,
+        learned(spark, FITS),
     )
-    sizes = expected_rows(events, settings, [instant])
+    sizes = expected_rows(events, settings, [instant], FITS)
     found, moved = rows_of(before), rows_of(after)
     assert len(known) < len(events)
     assert moved.keys() == found.keys()
@@ -241,6 +263,9 @@ def test_entities_with_other_columns_are_refused(spark: SparkSession) -> None:
         features_at(entities.drop("key"), events, items, settings)
     with pytest.raises(ValueError, match="missing: instant; not known: ts"):
         features_at(entities.withColumnRenamed("instant", "ts"), events, items, settings)
+    by_own = config([{"name": "own", "curve": "own"}])
+    with pytest.raises(ValueError, match=r"own goes by .*; give own=learned\(tables\)"):
+        features_at(entities, events, items, by_own)
     unknown = entity_frame(spark, ("u", AS_OF, "colour", "red"))
     with pytest.raises(PySparkException, match="a facet not of category, item, brand"):
         features_at(unknown, events, items, settings).collect()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ebb.boxes.inputs import counted_events, versions
-from ebb.boxes.interests import night_interests
-from ebb.boxes.labels import labels_made, sections_of_keys
+from ebb.boxes.inputs import counted_events
+from ebb.boxes.interests import inputs_of_interests, night_interests
+from ebb.boxes.labels import sections_of_keys
 from ebb.context import Night
 from ebb.events.catalogue import versions_at
 from ebb.features.items import item_features
 from ebb.features.users import user_features
-from ebb.schema import EVENTS, ITEM_FEATURES, ITEMS, USER_FEATURES
+from ebb.schema import ITEM_FEATURES, ITEMS, USER_FEATURES
 from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
 from ebb.tables import Stamp
 
@@ -36,6 +36,6 @@ def features(night: Night, log: RunLog) -> Outcome | None:
         counts = {"user_features": users.rows_written, "item_features": items.rows_written}
         return StepRun(counts, "{:,} users, {:,} items".format(*counts.values()))
 
-    inputs = {**versions(night, EVENTS, ITEMS), **labels_made(night, config.facets)}
-    stamp = stamp_for(night, "features", (*_SECTIONS, *sections_of_keys(night)), inputs)
+    sections = (*_SECTIONS, *sections_of_keys(night))
+    stamp = stamp_for(night, "features", sections, inputs_of_interests(night))
     return run_step(night, log, ITEM_FEATURES, stamp, work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pyspark.sql import DataFrame
@@ -15,6 +16,7 @@ from ebb.context import Night
 from ebb.events.catalogue import versions_at
 from ebb.forgetting.comparison import Comparison
 from ebb.forgetting.curve import Part, learn_curve
+from ebb.forgetting.fits import STEP, fits_of, held_at
 from ebb.forgetting.forgetters import MODELS
 from ebb.forgetting.learn import Learned, Stretch, learn_half_lives
 from ebb.forgetting.settings import Forgetting
@@ -25,7 +27,6 @@ from ebb.storage import stored
 from ebb.tables import Stamp
 
 _SECTIONS = ("events", "items", "interests", "forgetting")
-_STEP = "forgetting"
 
 
 def forgetting_when_due(night: Night, log: RunLog) -> Outcome | None:
@@ -35,7 +36,7 @@ def forgetting_when_due(night: Night, log: RunLog) -> Outcome | None:
         return None
     last = _last(night)
     if last is not None and last < night.as_of < last + settings.every:
-        night.progress.say(f"{_STEP} … kept from {last:%Y-%m-%d}")
+        night.progress.say(f"{STEP} … kept from {last:%Y-%m-%d}")
         return None
     return learn_forgetting(night, log)
 
@@ -49,8 +50,20 @@ def learn_forgetting(night: Night, log: RunLog) -> Outcome:
             return _work(night, settings, stamp, stack)
 
     inputs = {**versions(night, EVENTS, ITEMS), **labels_made(night, night.config.facets)}
-    stamp = stamp_for(night, _STEP, (*_SECTIONS, *sections_of_keys(night)), inputs)
-    return run_step(night, log, FORGETTING_FITS, stamp, work)
+    stamp = stamp_for(night, STEP, (*_SECTIONS, *sections_of_keys(night)), inputs)
+    interests = night.config.interests
+    # A frozen night's interests stay as they were, so what they decay by has to.
+    is_frozen = bool(interests.by_own) and interests.late == "frozen"
+    return run_step(night, log, FORGETTING_FITS, stamp, work, published=is_frozen)
+
+
+def half_lives_held(night: Night) -> dict[str, int]:
+    """The version of `half_lives` that the night's interests go by, by its name; none where no
+    measure does, or nothing was learned yet."""
+    fit = None
+    if night.config.interests.by_own:
+        fit = held_at(fits_of(night.tables.newest_first(HALF_LIVES)), night.as_of)
+    return {HALF_LIVES.name: fit.version} if fit else {}
 
 
 def _work(night: Night, settings: Forgetting, stamp: Stamp, stack: ExitStack) -> StepRun:
@@ -62,17 +75,20 @@ def _work(night: Night, settings: Forgetting, stamp: Stamp, stack: ExitStack) ->
     lives = tables.spark.createDataFrame([], HALF_LIVES.schema)
     curves: list[tuple[object, ...]] = []
     fits: list[tuple[object, ...]] = []
+    tuned: dict[str, float] = {}
     for facet in night.config.facets:
         learned = learn_half_lives(events, items, facet, stretch, settings)
         if learned is None:
             continue
+        tuned[facet] = learned.tuned
         rows = stack.enter_context(stored(learned.rows))
         lives = lives.unionByName(_lives(rows, facet, as_of))
         fits += [(as_of, facet, *fit) for fit in _fits(rows, learned)]
         kinds = coming_types(night.config)
         parts = learn_curve(events, items, facet, kinds, stretch, learned.tuned)
         curves += [(as_of, facet, *_values(part)) for part in parts]
-    written = tables.write_slice(HALF_LIVES, lives, stamp).rows_written
+    with_tuned = replace(stamp, facts={**stamp.facts, "tuned": tuned})
+    written = tables.write_slice(HALF_LIVES, lives, with_tuned).rows_written
     spark = tables.spark
     tables.write_slice(
         FORGETTING_CURVES, spark.createDataFrame(curves, FORGETTING_CURVES.schema), stamp
@@ -131,7 +147,7 @@ def _last(night: Night) -> datetime | None:
     wanted = night.config.fingerprint(*_SECTIONS, *sections_of_keys(night))
     for commit in night.tables.newest_first(FORGETTING_FITS):
         stamp = commit.stamp
-        if stamp is None or stamp.step != _STEP or stamp.as_of is None:
+        if stamp is None or stamp.step != STEP or stamp.as_of is None:
             continue
         if stamp.as_of <= night.as_of and stamp.config == wanted:
             return stamp.as_of

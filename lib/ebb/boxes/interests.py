@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pyspark.sql import DataFrame
 
+from ebb.boxes.forgetting import half_lives_held
 from ebb.boxes.inputs import versions
 from ebb.boxes.labels import labels_made, sections_of_keys
 from ebb.context import Night
@@ -27,7 +28,8 @@ def interests(night: Night, log: RunLog) -> Outcome:
         return StepRun({"interest_state": commit.rows_written}, remark)
 
     sections = (*_SECTIONS, *sections_of_keys(night))
-    stamp = stamp_for(night, "interests", sections, versions(night, EVENTS))
+    inputs = {**versions(night, EVENTS), **half_lives_held(night)}
+    stamp = stamp_for(night, "interests", sections, inputs)
     return run_step(night, log, INTEREST_STATE, stamp, work)
 
 
@@ -47,9 +49,18 @@ def interests_now(night: Night, log: RunLog) -> Outcome | None:
         commit = tables.replace(INTERESTS_NOW, kept, None, stamp)
         return StepRun({"interests_now": commit.rows_written}, f"{commit.rows_written:,} rows")
 
-    inputs = {**versions(night, EVENTS, ITEMS), **labels_made(night, night.config.facets)}
+    inputs = inputs_of_interests(night)
     stamp = stamp_for(night, "interests now", (*_SECTIONS, *sections_of_keys(night)), inputs)
     return run_step(night, log, INTERESTS_NOW, stamp, work)
+
+
+def inputs_of_interests(night: Night) -> dict[str, int]:
+    """The versions of what the night's interests are read from."""
+    return {
+        **versions(night, EVENTS, ITEMS),
+        **labels_made(night, night.config.facets),
+        **half_lives_held(night),
+    }
 
 
 def night_interests(night: Night) -> DataFrame:

@@ -16,6 +16,7 @@ from ebb.interests.curves import (
     Exponential,
     Linear,
     Mixture,
+    Own,
     Power,
     Sigmoid,
     Window,
@@ -29,9 +30,9 @@ def age_days(as_of: datetime, ts: Column) -> Column:
     return (F.unix_micros(F.lit(as_of)) - F.unix_micros(ts)) / F.lit(float(_MICROS_A_DAY))
 
 
-def halved(half_life: float, age: Column) -> Column:
-    """2^(-age / half_life), both in days."""
-    return F.pow(F.lit(2.0), -age / F.lit(half_life))
+def halved(half_life: float | Column, age: Column) -> Column:
+    """2^(-age / F.lit(half_life)), both in days."""
+    return F.pow(F.lit(2.0), -age / half_life)
 
 
 @singledispatch
@@ -49,9 +50,10 @@ def curve_column(curve: object, age: Column) -> Column:
 
 
 @curve_column.register(Exponential)
+@curve_column.register(Own)
 @curve_column.register(EwmaTime)
 @curve_column.register(Mixture)
-def _(curve: Exponential | EwmaTime | Mixture, age: Column) -> Column:
+def _(curve: Exponential | Own | EwmaTime | Mixture, age: Column) -> Column:
     total = F.lit(0.0)
     for weight, half_life in curve.half_lives:
         total = total + F.lit(weight) * halved(half_life, age)

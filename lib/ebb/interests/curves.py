@@ -43,10 +43,7 @@ class _Curve(BaseModel):
         return None
 
 
-class Exponential(_Curve):
-    """2^(-age / half_life): the papers' I(t) = I0 e^(-kt) with k = ln 2 / half_life."""
-
-    curve: Literal["exponential"]
+class _Halving(_Curve):
     half_life: Duration
 
     @property
@@ -55,6 +52,12 @@ class Exponential(_Curve):
 
     def at(self, age: Ages) -> Ages:
         return _sum_of_exponentials(self.half_lives, age)
+
+
+class Exponential(_Halving):
+    """2^(-age / half_life): the papers' I(t) = I0 e^(-kt) with k = ln 2 / half_life."""
+
+    curve: Literal["exponential"]
 
 
 class EwmaTime(_Curve):
@@ -189,8 +192,19 @@ class EwmaEvents(_Curve):
         return self.rate * np.exp(later * math.log1p(-self.rate))
 
 
+class Own(_Halving):
+    """2^(-age / h), h being what was learned of the user in the facet (`forgetting/fits.py`).
+
+    `half_life` is that of facets of which nothing has been learned yet: the curve itself knows no
+    other.
+    """
+
+    curve: Literal["own"]
+    half_life: Duration = timedelta(days=7)
+
+
 Curve = Annotated[
-    Exponential | EwmaTime | Mixture | Linear | Window | Power | Sigmoid | EwmaEvents,
+    Exponential | EwmaTime | Mixture | Linear | Window | Power | Sigmoid | EwmaEvents | Own,
     Field(discriminator="curve"),
 ]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,15 @@ from ebb.interests.netting import counted
 from ebb.interests.setup import Setup, choose_reading
 from ebb.interests.standing import standing
 from ebb.interests.stored import counts_later
-from ebb.interests.totals import Carried, Doubles, Happened, Totals, age_days, totals
+from ebb.interests.totals import (
+    Carried,
+    Doubles,
+    Happened,
+    OwnByUser,
+    Totals,
+    age_days,
+    totals,
+)
 from ebb.lake import Lake
 
 
@@ -58,7 +67,8 @@ def interests_at(
     """
     as_of = parse_instant(as_of)
     lake = Lake(root, storage_options)
-    reading = choose_reading(lambda: lake.newest_first("interest_state"), as_of, lake.root)
+    states, fits = (partial(lake.newest_first, name) for name in ("interest_state", "half_lives"))
+    reading = choose_reading(states, fits, as_of, lake.root)
     setup = reading.setup
     needed = Needed(lake, reading, as_of, users)
     events, sums = needed.events_and_sums()
@@ -66,10 +76,12 @@ def interests_at(
     user_ids = texts([events.column("user_id"), sums.column("user_id")])
     item_ids = texts([events.column("item_id"), sums.column("item_id")])
     keys = item_keys(needed.items(), item_ids, setup.facets)
+    own = _own(needed.half_lives(), user_ids, setup)
     found = totals(
         _happened(events, user_ids, item_ids, setup),
-        _carried(sums, user_ids, item_ids, setup, micros_of(as_of)),
+        _carried(sums, user_ids, item_ids, own, setup, micros_of(as_of)),
         keys,
+        own,
         setup,
         micros_of(as_of),
     )
@@ -109,20 +121,37 @@ def _later(events: pa.Table, user: Integers) -> Doubles:
     return later
 
 
+def _own(half_lives: pa.Table, user_ids: pa.Array, setup: Setup) -> OwnByUser:
+    """Half-lives of the users, from rows of user_id, facet, half_life_days."""
+    by_facet = {}
+    for facet in setup.fit.tuned if setup.fit else ():
+        rows = half_lives.filter(pc.equal(half_lives.column("facet"), facet))
+        user = places(rows.column("user_id"), user_ids)
+        by_facet[facet] = np.full(len(user_ids), np.nan)
+        by_facet[facet][user[user >= 0]] = rows.column("half_life_days").to_numpy()[user >= 0]
+    return OwnByUser(by_facet)
+
+
 def _carried(
-    sums: pa.Table, user_ids: pa.Array, item_ids: pa.Array, setup: Setup, as_of: int
+    sums: pa.Table,
+    user_ids: pa.Array,
+    item_ids: pa.Array,
+    own: OwnByUser,
+    setup: Setup,
+    as_of: int,
 ) -> Carried:
     """The stored sums, carried on to `as_of`."""
     age = age_days(as_of, micros(sums.column("as_of")))
+    user = places(sums.column("user_id"), user_ids)
     return Carried(
-        user=places(sums.column("user_id"), user_ids),
+        user=user,
         item=places(sums.column("item_id"), item_ids),
         n=sums.column("n").to_numpy(),
         last_ts=micros(sums.column("last_ts")),
         sums={
             s.name: micros(sums.column(s.name))
             if s.what == "last"
-            else sums.column(s.name).to_numpy() * np.exp2(-age / s.half_life)
+            else sums.column(s.name).to_numpy() * np.exp2(-age / own.of(s, user))
             for s in setup.sums
         },
     )

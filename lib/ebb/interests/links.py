@@ -152,11 +152,14 @@ class Rows:
     group : (rows,) number of the group, -1 where there is none.
     t : (rows,) the instant, microseconds since 1970.
     entity : (rows,) number of the (user, instant) it belongs to, ascending.
+    own : (rows,) the user's own half-life in the group's facet at the instant, days; NaN where none
+        was learned. None where no measure asks for it.
     """
 
     group: Integers
     t: Integers
     entity: Integers
+    own: Doubles | None = None
 
 
 class Before:

@@ -19,6 +19,7 @@ from ebb.interests.curves import (
     Exponential,
     Linear,
     Mixture,
+    Own,
     Positive,
     Power,
     Sigmoid,
@@ -109,6 +110,16 @@ class EwmaEventsMeasure(_Measured, EwmaEvents):
         return self
 
 
+class OwnMeasure(_Measured, Own):
+    """Decays by half every learned half-life of the user; `half_life` until one is learned."""
+
+    @model_validator(mode="after")
+    def _is_a_sum(self) -> Self:
+        if self.aggregate in ("active_days", "last"):
+            raise ValueError(f"curve own has no aggregate {self.aggregate}")
+        return self
+
+
 Measure = Annotated[
     ExponentialMeasure
     | EwmaTimeMeasure
@@ -117,7 +128,8 @@ Measure = Annotated[
     | WindowMeasure
     | PowerMeasure
     | SigmoidMeasure
-    | EwmaEventsMeasure,
+    | EwmaEventsMeasure
+    | OwnMeasure,
     Field(discriminator="curve"),
 ]
 
@@ -211,3 +223,8 @@ class Interests(_Section):
     def columns(self) -> tuple[str, ...]:
         """The column of each measure and ratio, in their order."""
         return (*(m.name for m in self.measures), *(r.name for r in self.ratios))
+
+    @property
+    def by_own(self) -> tuple[str, ...]:
+        """The measures that go by each user's own half-life."""
+        return tuple(m.name for m in self.measures if isinstance(m, Own))

@@ -49,6 +49,7 @@ _ITEM = {
     "tags": pa.list_(pa.string()),
     "attributes": pa.map_(pa.string(), pa.string()),
 }
+_HALF_LIFE = {"user_id": pa.string(), "facet": pa.string(), "half_life_days": pa.float64()}
 _TEXT = {"title": pa.string(), "text": pa.string()}
 _TAGS = pa.schema(
     {
@@ -100,6 +101,16 @@ class Needed:
         theirs = field("version").isin(pa.array(versions.values(), pa.string()))
         made = self._lake.read("item_tags", _TAGS, theirs)
         return with_labels(items, made, versions, labels.language)
+
+    def half_lives(self) -> pa.Table:
+        """What was learned of the users in the setup's fit: user_id, facet, half_life_days."""
+        fit = self._setup.fit
+        if fit is None:
+            return pa.schema(_HALF_LIFE).empty_table()
+        rows = field("as_of") == pa.scalar(fit.as_of, _INSTANT)
+        if self._users is not None:
+            rows = rows & field("user_id").isin(pa.array(self._users, pa.string()))
+        return self._lake.read("half_lives", pa.schema(_HALF_LIFE), rows)
 
     def _beside(self, stored: Stored) -> tuple[pa.Table, pa.Table]:
         """The stored sums, and the events that they lack or that windows and lines still reach.

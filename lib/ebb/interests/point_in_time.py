@@ -14,8 +14,10 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from ebb.config import Config
+from ebb.forgetting.fits import Fit
 from ebb.interests.keys import keys_of
 from ebb.interests.lives import lives
+from ebb.interests.own import OwnHalfLives, with_own_at_instants
 from ebb.interests.stored import counts_later
 from ebb.interests.stream import Plan, feature_batches
 from ebb.interests.sums import ratio_value
@@ -26,7 +28,11 @@ _ENDLESS = "9999-12-31"
 
 
 def features_at(
-    entities: DataFrame, events: DataFrame, items: DataFrame, config: Config
+    entities: DataFrame,
+    events: DataFrame,
+    items: DataFrame,
+    config: Config,
+    own: OwnHalfLives | None = None,
 ) -> DataFrame:
     """Compute the measures of each user at each instant, from what came strictly before it.
 
@@ -36,6 +42,8 @@ def features_at(
         key, none of them null. Rows given twice count once.
     events : the `events` table.
     items : all versions of the `items` table.
+    own : what `own.learned` gives, where a measure goes by users' own half-lives: at each instant
+        by those learned up to it.
 
     Returns
     -------
@@ -46,14 +54,17 @@ def features_at(
     Raises
     ------
     ValueError
-        When `entities` has other columns than these.
+        When `entities` has other columns than these, or `own` is missing.
     """
     _check(entities)
     facets, measures = config.facets, config.interests.measures
-    plan = Plan(facets, {name: t.weight for name, t in config.events.types.items()}, measures)
-    stream = _events(events, items, config).unionByName(
-        _entities(entities, facets), allowMissingColumns=True
-    )
+    fits = _fits(config, own)
+    types = {name: t.weight for name, t in config.events.types.items()}
+    plan = Plan(facets, types, measures, fits)
+    rows = _entities(entities, facets)
+    if own is not None and fits:
+        rows = with_own_at_instants(rows, own, facets)
+    stream = _events(events, items, config).unionByName(rows, allowMissingColumns=True)
     order = ("user_id", "at", *(("event_id",) if counts_later(measures) else ()))
     kinds = [(m.name, "timestamp" if m.aggregate == "last" else "double") for m in measures]
     schema = ", ".join(
@@ -66,6 +77,17 @@ def features_at(
         .mapInArrow(partial(feature_batches, plan), schema)
     )
     return features.select("*", *(ratio_value(ratio) for ratio in config.interests.ratios))
+
+
+def _fits(config: Config, own: OwnHalfLives | None) -> tuple[Fit, ...]:
+    """The fits that the measures go by."""
+    by_own = config.interests.by_own
+    if by_own and own is None:
+        raise ValueError(
+            f"{by_own[0]} goes by users' own half-lives; give own=learned(tables), "
+            "of ebb.interests.own"
+        )
+    return own.fits if by_own and own else ()
 
 
 def _check(entities: DataFrame) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ebb.events.catalogue import versions_at
 from ebb.interests.counted import counted
-from ebb.interests.setup import Reading, choose_reading
+from ebb.interests.own import OwnHalfLives, learned_in
+from ebb.interests.setup import Reading, Setup, choose_reading
 from ebb.interests.snapshot import interests_from_events, interests_with_stored
 from ebb.interests.state import apart, lacking, stored_rows
 from ebb.interests.stored import reach
 from ebb.language.labelled import labelled_items
-from ebb.schema import EVENTS, INTEREST_STATE
+from ebb.schema import EVENTS, HALF_LIVES, INTEREST_STATE
 from ebb.tables import Tables
 
 
@@ -43,19 +46,21 @@ def interests_at(tables: Tables, as_of: datetime, users: DataFrame | None = None
     setup, stored = reading.setup, reading.stored
     events = _known(tables, reading, users)
     items = versions_at(labelled_items(tables, setup.labels, as_of), as_of)
-    shared = (items, setup.facets, setup.interests, setup.events.types, as_of)
+    own = _own(tables, setup, users)
+    shared = (items, setup.facets, setup.interests, setup.events.types, as_of, own)
     if stored is None:
         return interests_from_events(counted(events, setup.events, as_of), *shared)
     reaching = reach(setup.interests.measures) or timedelta(0)
     needed = lacking(events, stored.slots, as_of, reaching)
-    rows = _of_users(stored_rows(tables, stored, as_of).drop("slot"), users)
+    rows = _of_users(stored_rows(tables, stored).drop("slot"), users)
     fresh, kept = apart(needed, rows, events, setup.events, as_of)
     return interests_with_stored(kept, fresh, *shared)
 
 
 def plan_reading(tables: Tables, as_of: datetime) -> Reading:
     """Find the stored sums that a reading at `as_of` can go on from."""
-    return choose_reading(lambda: tables.newest_first(INTEREST_STATE), as_of, tables.root)
+    states, fits = (partial(tables.newest_first, t) for t in (INTEREST_STATE, HALF_LIVES))
+    return choose_reading(states, fits, as_of, tables.root)
 
 
 def _known(tables: Tables, reading: Reading, users: DataFrame | None) -> DataFrame:
@@ -63,6 +68,11 @@ def _known(tables: Tables, reading: Reading, users: DataFrame | None) -> DataFra
     if reading.below is not None:
         events = events.where(F.col("batch") < F.lit(reading.below))
     return _of_users(events, users)
+
+
+def _own(tables: Tables, setup: Setup, users: DataFrame | None) -> OwnHalfLives | None:
+    own = learned_in(tables, setup.fit)
+    return own and replace(own, rows=_of_users(own.rows, users))
 
 
 def _of_users(rows: DataFrame, users: DataFrame | None) -> DataFrame:

@@ -1,9 +1,10 @@
 """Measures of many keys' events at many instants, in numpy.
 
 Sums of exponentials follow the recurrence S_i = S_(i-1) * 2^(-gap / half_life) + w_i along a
-key's events, whatever the number of instants; every other curve is summed over the events that it
-still reaches. Nothing is ever subtracted, and nothing is scaled up: a half-life of a minute over
-fifty years neither overflows nor drifts. Never imports Spark.
+key's events, whatever the number of instants. Every other curve is summed over the events that it
+still reaches, as is one by learned half-lives, which are others at other instants. Nothing is ever
+subtracted, and nothing is scaled up: a half-life of a minute over fifty years neither overflows nor
+drifts. Never imports Spark.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ebb.interests.curves import EwmaEvents
+from ebb.durations import days
+from ebb.interests.curves import EwmaEvents, Own
 from ebb.interests.links import (
     MICROS_A_DAY,
     Before,
@@ -51,7 +53,7 @@ class Measured:
             return self._last(before)
         sums = [np.zeros(len(before.stop)) for _ in self._terms]
         quick = np.zeros(len(before.stop), dtype=np.bool_)
-        if self._half_lives:
+        if self._half_lives and self._own_half_life(before.rows) is None:
             quick = ~before.is_odd
             if self._by_event:
                 quick &= later.all_count[before.rows.entity]
@@ -89,6 +91,7 @@ class Measured:
     ) -> None:
         """Sums over every event that the curve reaches."""
         rows, links, reach = before.rows, self.links, self.measure.reach
+        half_life = self._own_half_life(rows)
         start = before.start[which]
         if reach is not None:
             oldest = rows.t[which] - reach // timedelta(microseconds=1)
@@ -96,7 +99,8 @@ class Measured:
         for row, link in before.counting(which, start):
             if len(row) == 0:
                 continue
-            decay = self.measure.at(self._age(rows, row, link, later))
+            age = self._age(rows, row, link, later)
+            decay = self.measure.at(age) if half_life is None else np.exp2(-age / half_life[row])
             if self._by_day:
                 day = links.ts[link] // MICROS_A_DAY
                 decay[:-1] *= (row[1:] != row[:-1]) | (day[1:] != day[:-1])
@@ -104,6 +108,12 @@ class Measured:
             for values, term in zip(sums, self._terms, strict=True):
                 found = np.bincount(row - first, term[link] * decay)
                 values[first : first + len(found)] += found
+
+    def _own_half_life(self, rows: Rows) -> Doubles | None:
+        """(rows,) days; None where the curve has the same for everybody."""
+        if rows.own is None or not isinstance(self.measure, Own):
+            return None
+        return np.where(np.isnan(rows.own), days(self.measure.half_life), rows.own)
 
     def _age(self, rows: Rows, row: Integers, link: Integers, later: LaterEvents) -> Doubles:
         """In the unit of the curve: days, or events."""

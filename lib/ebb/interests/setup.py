@@ -14,11 +14,14 @@ from typing import Any
 from ebb.config import KEPT, Events
 from ebb.durations import format_instant
 from ebb.errors import RunError
+from ebb.forgetting.fits import Fit, fits_of, held_at
 from ebb.interests.measures import Interests
 from ebb.interests.slots import Slots
-from ebb.interests.stored import Sum, distinct_sums, reach
+from ebb.interests.stored import Parts, Sum, distinct_sums, reach, stored_parts
 from ebb.language.labels import Labels
 from ebb.stamps import Commit
+
+Commits = Callable[[], Iterable[Commit]]
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Setup:
     ----------
     epoch : of the events (`ingest.events_epoch`); it is another after a change under `events`.
     labels : what gives items further keys; None where nothing does. Stored sums don't hang on it.
+    fit : the half-lives that measures by users' own go by; None where there is no such measure, or
+        none were learned yet.
     """
 
     interests: Interests
@@ -36,10 +41,17 @@ class Setup:
     events: Events
     epoch: int
     labels: Labels | None = None
+    fit: Fit | None = None
+
+    @property
+    def parts(self) -> dict[str, Parts]:
+        """What each stored measure is made of."""
+        tuned = self.fit.tuned if self.fit else {}
+        return stored_parts(self.interests.measures, self.facets, tuned)
 
     @property
     def sums(self) -> tuple[Sum, ...]:
-        return distinct_sums(self.interests.measures)
+        return distinct_sums(self.parts)
 
     def to_facts(self) -> dict[str, Any]:
         return {
@@ -48,6 +60,7 @@ class Setup:
             "events": self.events.model_dump(mode="json"),
             "epoch": self.epoch,
             "labels": self.labels.to_facts() if self.labels else None,
+            "fit": self.fit.to_facts() if self.fit else None,
         }
 
     @staticmethod
@@ -58,12 +71,19 @@ class Setup:
             Events.model_validate(facts["events"]),
             facts["epoch"],
             Labels.from_facts(labels) if (labels := facts.get("labels")) else None,
+            Fit.from_facts(fit) if (fit := facts.get("fit")) else None,
         )
 
     def stores_as(self, other: Setup) -> bool:
         """Whether sums stored under the other hold under this one as well."""
         same_slots = self.interests.slots == other.interests.slots
-        return self.epoch == other.epoch and same_slots and self.sums == other.sums
+        same_sums = self.sums == other.sums and self.fit == other.fit
+        return self.epoch == other.epoch and same_slots and same_sums
+
+    def with_fit(self, fits: Commits, as_of: datetime) -> Setup:
+        """The same with the half-lives that hold at an instant, where a measure goes by them."""
+        fit = held_at(fits_of(fits()), as_of) if self.interests.by_own else None
+        return replace(self, fit=fit)
 
 
 @dataclass(frozen=True)
@@ -118,31 +138,31 @@ def latest(newest_first: Iterable[Commit]) -> Stored | None:
     return next((replace(stored, is_latest=True) for stored in found if stored), None)
 
 
-def choose_reading(
-    newest_first: Callable[[], Iterable[Commit]], as_of: datetime, root: str
-) -> Reading:
+def choose_reading(states: Commits, fits: Commits, as_of: datetime, root: str) -> Reading:
     """Find the stored sums that a reading at `as_of` can go on from.
 
     Parameters
     ----------
-    newest_first : gives the commits of `interest_state`, newest first; only as many are taken
-        as it needs.
+    states, fits : give the commits of `interest_state` and of `half_lives`, newest first; only as
+        many are taken as it needs.
 
     Raises
     ------
     RunError
         When no night has computed interests under `root` yet.
     """
-    now = latest(newest_first())
+    now = latest(states())
     if now is None:
         raise RunError(
             f"there are no interests under {root}; "
             f"run: ./spark-submit.sh interests --as-of {format_instant(as_of)}"
         )
-    below = _known_below(newest_first(), as_of) if now.setup.interests.late == "frozen" else None
-    if reach(now.setup.interests.measures) is None:
-        return Reading(now.setup, None, below)
-    return Reading(now.setup, _usable(newest_first(), now, as_of, below), below)
+    setup, below = now.setup.with_fit(fits, as_of), None
+    if setup.interests.late == "frozen":
+        below = _known_below(states(), as_of)
+    if reach(setup.interests.measures) is None:
+        return Reading(setup, None, below)
+    return Reading(setup, _usable(states(), now, setup, as_of, below), below)
 
 
 def _known_below(newest_first: Iterable[Commit], as_of: datetime) -> int | None:
@@ -155,12 +175,16 @@ def _known_below(newest_first: Iterable[Commit], as_of: datetime) -> int | None:
 
 
 def _usable(
-    newest_first: Iterable[Commit], now: Stored, as_of: datetime, below: int | None
+    newest_first: Iterable[Commit],
+    now: Stored,
+    setup: Setup,
+    as_of: datetime,
+    below: int | None,
 ) -> Stored | None:
     """The newest version whose sums are all from before `as_of`, and of known events only."""
     for commit in newest_first:
         stored = Stored.of(commit)
-        if stored is None or not now.setup.stores_as(stored.setup):
+        if stored is None or not setup.stores_as(stored.setup):
             continue
         if stored.version != now.version and commit.at < datetime.now(UTC) - KEPT:
             return None

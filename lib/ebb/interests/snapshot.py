@@ -14,12 +14,14 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from ebb.config import EventType
+from ebb.forgetting.fits import held_at
 from ebb.interests.columns import age_days
 from ebb.interests.keys import with_keys
 from ebb.interests.measures import Interests
+from ebb.interests.own import OwnHalfLives, with_own
 from ebb.interests.profile import with_profile
-from ebb.interests.stored import Sum, counts_later, distinct_sums, is_stored, stored_sums
-from ebb.interests.sums import direct, measure_value, of_event, ratio_value, total
+from ebb.interests.stored import Sum, counts_later, distinct_sums, is_stored, stored_parts
+from ebb.interests.sums import carried, direct, measure_value, of_event, ratio_value, total
 
 _EVENT = ("user_id", "item_id", "event_type", "event_ts", "weight")
 
@@ -31,6 +33,7 @@ def interests_from_events(
     settings: Interests,
     types: Mapping[str, EventType],
     as_of: datetime,
+    own: OwnHalfLives | None = None,
 ) -> DataFrame:
     """Compute the interests of all users at `as_of` from their events: the full rebuild.
 
@@ -39,13 +42,14 @@ def interests_from_events(
     events : counted events (`counted.counted`): strictly before `as_of`, cancellations applied.
     items : item versions that hold at `as_of`, one row an item.
     types : the configured event types.
+    own : learned half-lives, for measures by users' own; None where nothing was learned.
 
     Returns
     -------
     DataFrame of as_of, user_id, facet, key, n, last_ts, one column a measure and a ratio, share,
     rank, drift, trend.
     """
-    return interests_of(_by_user(events, settings), items, facets, settings, types, as_of)
+    return interests_of(_by_user(events, settings), items, facets, settings, types, as_of, own)
 
 
 def interests_with_stored(
@@ -56,19 +60,21 @@ def interests_with_stored(
     settings: Interests,
     types: Mapping[str, EventType],
     as_of: datetime,
+    own: OwnHalfLives | None = None,
 ) -> DataFrame:
     """The same from sums stored for (user, item) and the events that they lack.
 
     Parameters
     ----------
-    stored : user_id, item_id, stored_n, stored_last and the stored sums, valued at `as_of`.
+    stored : user_id, item_id, stored_n, stored_last, the stored sums, and stored_at, the instant at
+        which they are true.
     events : counted events with `fresh`: false where the stored sums hold the event already, and
         it is there for windows and lines only.
     """
     both = _by_user(events, settings, "fresh").unionByName(
         stored.repartition("user_id"), allowMissingColumns=True
     )
-    return interests_of(both, items, facets, settings, types, as_of)
+    return interests_of(both, items, facets, settings, types, as_of, own)
 
 
 def interests_of(
@@ -78,19 +84,22 @@ def interests_of(
     settings: Interests,
     types: Mapping[str, EventType],
     as_of: datetime,
+    own: OwnHalfLives | None,
 ) -> DataFrame:
-    per_item = _per_item(rows, settings, types, as_of)
+    fit = held_at(own.fits, as_of) if own else None
+    parts = stored_parts(settings.measures, facets, fit.tuned if fit else {})
+    sums = distinct_sums(parts)
+    per_item = _per_item(with_own(rows, own, as_of, sums), sums, settings, types, as_of)
     keyed = with_keys(per_item, items, facets)
     # Where items are the only keys there is nothing left to sum.
-    summed = keyed if facets == ("item",) else _per_key(keyed, settings)
-    per_measure = stored_sums(settings.measures)
-    own = ("user_id", "facet", "key")
-    values = [measure_value(m, per_measure.get(m.name, ()), as_of) for m in settings.measures]
-    valued = summed.where(F.col("n") > 0).select(*own, "n", "last_ts", *values)
+    summed = keyed if facets == ("item",) else _per_key(keyed, sums)
+    place = ("user_id", "facet", "key")
+    values = [measure_value(m, parts.get(m.name, ()), as_of) for m in settings.measures]
+    valued = summed.where(F.col("n") > 0).select(*place, "n", "last_ts", *values)
     valued = valued.select("*", *(ratio_value(ratio) for ratio in settings.ratios))
     return with_profile(valued, settings).select(
         F.lit(as_of).alias("as_of"),
-        *own,
+        *place,
         "n",
         "last_ts",
         *settings.columns,
@@ -102,13 +111,16 @@ def interests_of(
 
 
 def _per_item(
-    rows: DataFrame, settings: Interests, types: Mapping[str, EventType], as_of: datetime
+    rows: DataFrame,
+    stored: tuple[Sum, ...],
+    settings: Interests,
+    types: Mapping[str, EventType],
+    as_of: datetime,
 ) -> DataFrame:
     """One row a (user, item) with all that is summed: far fewer than events, and an item may
     stand for several keys."""
     sums = [
-        *(total_of(s, rows.columns, types, as_of).alias(s.name) for s in
-          distinct_sums(settings.measures)),
+        *(total_of(s, rows.columns, types, as_of).alias(s.name) for s in stored),
         *(column.alias(name) for measure in settings.measures if not is_stored(measure)
           for name, column in direct(measure, types, as_of).items()),
     ]  # fmt: skip
@@ -116,9 +128,9 @@ def _per_item(
     return on_items.groupBy("user_id", "item_id").agg(*counted_totals(rows.columns), *sums)
 
 
-def _per_key(rows: DataFrame, settings: Interests) -> DataFrame:
+def _per_key(rows: DataFrame, sums: tuple[Sum, ...]) -> DataFrame:
     """One row a (user, facet, key) from the rows of its items."""
-    lasts = {"last_ts", *(s.name for s in distinct_sums(settings.measures) if s.what == "last")}
+    lasts = {"last_ts", *(s.name for s in sums if s.what == "last")}
     lists = {field.name for field in rows.schema if isinstance(field.dataType, T.ArrayType)}
     own = ("user_id", "facet", "key")
 
@@ -143,7 +155,8 @@ def total_of(s: Sum, columns: list[str], types: Mapping[str, EventType], as_of: 
     """A stored sum over rows of events and, where there are any, of stored sums."""
     term = of_event(s, age_days(as_of, F.col("event_ts")), types)
     if "fresh" in columns:
-        term = F.coalesce(F.col(s.name), F.when(F.col("fresh"), term))
+        before = carried(s, age_days(as_of, F.col("stored_at")))
+        term = F.coalesce(before, F.when(F.col("fresh"), term))
     return total(s, term)
 
 

@@ -10,6 +10,7 @@ summed anew from all their events; nothing is ever subtracted.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import reduce
 
@@ -18,14 +19,13 @@ from pyspark.sql import functions as F
 
 from ebb.config import Config, Events
 from ebb.events.ingest import events_epoch, user_bucket
-from ebb.interests.columns import age_days
 from ebb.interests.counted import counted
+from ebb.interests.own import learned_in, with_own
 from ebb.interests.setup import Setup, Stored, latest
 from ebb.interests.slots import USER_BUCKETS, Slots
 from ebb.interests.snapshot import counted_totals, total_of
-from ebb.interests.sums import carried
 from ebb.language.labels import Labels
-from ebb.schema import EVENTS, INTEREST_STATE
+from ebb.schema import EVENTS, HALF_LIVES, INTEREST_STATE
 from ebb.tables import Commit, Stamp, Tables
 
 _PAIR = ("user_id", "item_id")
@@ -39,11 +39,17 @@ def bring_up(tables: Tables, config: Config, stamp: Stamp) -> tuple[Commit, str]
     All slots are made from the events where there is nothing to go on from; otherwise the slot
     that is due is. Sums that are ahead of the night already are left as they are.
     """
-    as_of, setup = stamp.as_of, _setup(tables, config)
+    as_of = stamp.as_of
     if as_of is None:
         raise ValueError("interests are kept by as_of: the stamp needs one")
-    batch = next_batch(tables)
+    setup, batch = _setup(tables, config, as_of), next_batch(tables)
     before = latest(tables.newest_first(INTEREST_STATE))
+    if before is not None and _is_ahead(before, setup, as_of):
+        none = tables.spark.createDataFrame([], INTEREST_STATE.schema)
+        under = replace(setup, fit=before.setup.fit)
+        tables.append(INTEREST_STATE, none, _stamped(stamp, before.slots, under, batch, 0))
+        commit = tables.history(INTEREST_STATE, limit=1)[0]
+        return commit, "the stored sums are ahead; this as_of is read from events"
     if before is None or not before.setup.stores_as(setup):
         slots = Slots.all_at(setup.interests.slots, as_of, batch)
         numbers = tuple(range(slots.count))
@@ -51,11 +57,6 @@ def bring_up(tables: Tables, config: Config, stamp: Stamp) -> tuple[Commit, str]
         rows = _summed(_everything(tables, setup, as_of), setup, as_of, numbers, tasks)
         commit = _write(tables, rows, None, stamp, slots, setup)
         return commit, f"{commit.rows_written:,} sums, from all events"
-    if before.slots.latest > as_of:
-        none = tables.spark.createDataFrame([], INTEREST_STATE.schema)
-        tables.append(INTEREST_STATE, none, _stamped(stamp, before.slots, setup, batch, 0))
-        commit = tables.history(INTEREST_STATE, limit=1)[0]
-        return commit, "the stored sums are ahead; this as_of is read from events"
     numbers = before.slots.due(as_of)
     slots = before.slots.brought(numbers, as_of, batch)
     tasks = _power_of_two(before.rows_a_slot / _SUMS_A_TASK, slots.count)
@@ -65,16 +66,25 @@ def bring_up(tables: Tables, config: Config, stamp: Stamp) -> tuple[Commit, str]
     return commit, f"{commit.rows_written:,} sums: slot {listed} of {slots.count} brought up"
 
 
-def stored_rows(tables: Tables, stored: Stored, as_of: datetime) -> DataFrame:
-    """user_id, item_id, stored_n, stored_last and the sums, carried on to `as_of`."""
-    age = age_days(as_of, F.col("as_of"))
+def _is_ahead(before: Stored, setup: Setup, as_of: datetime) -> bool:
+    """Whether the stored sums are of later nights, which would have to make them again.
+
+    Such nights may know half-lives that were learned since.
+    """
+    later = replace(setup, fit=before.setup.fit)
+    return before.slots.latest > as_of and before.setup.stores_as(later)
+
+
+def stored_rows(tables: Tables, stored: Stored) -> DataFrame:
+    """slot, user_id, item_id, stored_n, stored_last and the sums, true at stored_at."""
     version = None if stored.is_latest else stored.version
     return tables.read(INTEREST_STATE, version).select(
         "slot",
         *_PAIR,
         F.col("n").alias("stored_n"),
         F.col("last_ts").alias("stored_last"),
-        *(carried(s, age).alias(s.name) for s in stored.setup.sums),
+        F.col("as_of").alias("stored_at"),
+        *(s.name for s in stored.setup.sums),
     )
 
 
@@ -141,13 +151,15 @@ def _of_slot(values: list[Column], slot: Column) -> Column:
     return F.get(F.array(*values), slot)
 
 
-def _setup(tables: Tables, config: Config) -> Setup:
+def _setup(tables: Tables, config: Config, as_of: datetime) -> Setup:
     labels = Labels.of(config, config.facets)
-    return Setup(config.interests, config.facets, config.events, events_epoch(tables), labels)
+    setup = Setup(config.interests, config.facets, config.events, events_epoch(tables), labels)
+    return setup.with_fit(lambda: tables.newest_first(HALF_LIVES), as_of)
 
 
 def _everything(tables: Tables, setup: Setup, as_of: datetime) -> DataFrame:
-    return counted(tables.read(EVENTS), setup.events, as_of, "user_bucket")
+    events = counted(tables.read(EVENTS), setup.events, as_of, "user_bucket")
+    return _with_own(tables, events, setup, as_of)
 
 
 def _brought(
@@ -156,10 +168,15 @@ def _brought(
     """Stored sums of the slots, and the events that they lack."""
     events = tables.read(EVENTS).where(_in_slots(numbers, before.slots.count))
     needed = lacking(events, before.slots, as_of, timedelta(0))
-    rows = stored_rows(tables, before, as_of).where(F.col("slot").isin(*numbers)).drop("slot")
+    rows = stored_rows(tables, before).where(F.col("slot").isin(*numbers)).drop("slot")
     fresh, kept = apart(needed, rows, events, before.setup.events, as_of)
     both = fresh.unionByName(kept, allowMissingColumns=True)
-    return both.withColumn("user_bucket", user_bucket(F.col("user_id")))
+    rows = both.withColumn("user_bucket", user_bucket(F.col("user_id")))
+    return _with_own(tables, rows, before.setup, as_of)
+
+
+def _with_own(tables: Tables, rows: DataFrame, setup: Setup, as_of: datetime) -> DataFrame:
+    return with_own(rows, learned_in(tables, setup.fit), as_of, setup.sums)
 
 
 def _in_slots(numbers: tuple[int, ...], count: int) -> Column:

@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from ebb.arrow import whole_groups
+from ebb.forgetting.fits import Fit
+from ebb.interests.coding import micros_of
 from ebb.interests.links import (
     NEVER,
     Before,
@@ -54,11 +56,14 @@ class Plan:
     ----------
     facets : names of the facets; the stream has their places in here.
     types : weight a of each event type, by name; the stream has their places in here.
+    fits : half-lives that were learned, the earliest as_of first; none where no measure goes by
+        them.
     """
 
     facets: tuple[str, ...]
     types: Mapping[str, float]
     measures: tuple[Measure, ...]
+    fits: tuple[Fit, ...] = ()
 
 
 def feature_batches(plan: Plan, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -70,7 +75,8 @@ def feature_batches(plan: Plan, batches: Iterable[pa.RecordBatch]) -> Iterator[p
         or the key of an entity in the facet item; links, as JSON {"links": [{"facet": its place,
         "key", "since", "until" in microseconds}]}: the other keys that an event's item stands for
         and when (without since, until: always), or the one that the entity asks for; event_type
-        (its place), weight, born and dies of events.
+        (its place), weight, born and dies of events; where the plan has fits own, a struct with
+        the half-life in days of an entity's user in each facet, empty where none was learned.
 
     Returns
     -------
@@ -95,6 +101,7 @@ class _Users:
         is_event = is_asked_for[user] & ~is_entity
         self._entities = table.filter(pa.array(is_entity)).combine_chunks()
         self._user, self._t = user[is_entity], _integers(self._entities.column("at"))
+        self._own = _own_half_lives(self._entities, plan) if plan.fits else None
         events = table.filter(pa.array(is_event)).combine_chunks()
         ts = _integers(events.column("at"))
         born = np.maximum(ts, _integers(events.column("born"), _EVER))
@@ -157,7 +164,7 @@ class _Users:
             number = self._user * self._base + self._asked
             group = np.searchsorted(self._groups, number)
             is_met = np.append(self._groups, -1)[group] == number
-            yield Rows(np.where(is_met, group, -1), self._t, np.arange(len(self._t)))
+            yield self._placed(np.where(is_met, group, -1), np.arange(len(self._t)), self._asked)
             return
         first_ts = self._links.ts[self._links.start(np.arange(len(self._groups)))]
         users = (self._user, self._user + 1)
@@ -165,7 +172,13 @@ class _Users:
         for entity, group in ragged(start, stop, _OUT_AT_ONCE):
             is_met = first_ts[group] < self._t[entity]
             entity, group = entity[is_met], group[is_met]
-            yield Rows(group, self._t[entity], entity)
+            yield self._placed(group, entity, self._groups[group] % self._base)
+
+    def _placed(self, group: Integers, entity: Integers, code: Integers) -> Rows:
+        own = self._own
+        if own is not None:
+            own = own[entity, code % len(self._plan.facets)]
+        return Rows(group, self._t[entity], entity, own)
 
     def _batch(
         self, rows: Rows, before: Before, values: list[tuple[Doubles, Booleans]]
@@ -243,6 +256,17 @@ def _read(texts: pa.Array) -> pa.ListArray:
         pj.ParseOptions(explicit_schema=_LINKS),
     )
     return read.column("links").combine_chunks().take(encoded.indices)
+
+
+def _own_half_lives(entities: pa.Table, plan: Plan) -> Doubles:
+    """(entities, facets) days; NaN where nothing was learned at the instant."""
+    by_facet = entities.column("own").combine_chunks()
+    own = np.column_stack([days.to_numpy(zero_copy_only=False) for days in by_facet.flatten()])
+    tuned = np.array([[fit.tuned.get(f, np.nan) for f in plan.facets] for fit in plan.fits])
+    since = np.array([micros_of(fit.as_of) for fit in plan.fits])
+    fit = np.searchsorted(since, _integers(entities.column("at")), side="right") - 1
+    held: Doubles = np.where((fit >= 0)[:, None], tuned[fit], np.nan)
+    return np.where(np.isnan(own), held, own)
 
 
 def _starts(users: pa.Array) -> Integers:

@@ -15,19 +15,19 @@ from ebb.config import EventType
 from ebb.interests.columns import age_days, curve_column, halved
 from ebb.interests.curves import EwmaEvents
 from ebb.interests.measures import Measure, Ratio
-from ebb.interests.stored import NOTHING, Sum, summed
+from ebb.interests.stored import NOTHING, Part, Parts, Sum, summed
 
 
 def carried(s: Sum, age: Column) -> Column:
     """Its stored value, `age` days after it was true."""
-    return F.col(s.name) if s.what == "last" else F.col(s.name) * halved(s.half_life, age)
+    return F.col(s.name) if s.what == "last" else F.col(s.name) * halved(_half_life(s), age)
 
 
 def of_event(s: Sum, age: Column, types: Mapping[str, EventType]) -> Column:
     """What one event of that age adds; null where its type doesn't count."""
     if s.what == "last":
         return of_types(s.event_types, F.col("event_ts"))
-    return of_types(s.event_types, _amount(s.what, types) * halved(s.half_life, age))
+    return of_types(s.event_types, _amount(s.what, types) * halved(_half_life(s), age))
 
 
 def total(s: Sum, term: Column) -> Column:
@@ -57,16 +57,20 @@ def direct(measure: Measure, types: Mapping[str, EventType], as_of: datetime) ->
     }
 
 
-def measure_value(measure: Measure, sums: tuple[Sum, ...], as_of: datetime) -> Column:
-    """A measure from its summed columns; empty in the facets that don't have it."""
+def measure_value(measure: Measure, parts: Parts, as_of: datetime) -> Column:
+    """A measure from its summed columns; empty in the facets that don't have it.
+
+    Parameters
+    ----------
+    parts : what it is made of where it is stored, else none.
+    """
     if measure.aggregate == "active_days":
         value = flushed(_active_days(measure, as_of))
     elif measure.aggregate == "last":
-        last = F.col(sums[0].name)
+        last = F.col(parts[0][0].sum.name)
         value = F.when(_is_alive(measure, as_of, last), last)
-    elif sums:
-        halves = len(measure.half_lives)
-        value = _quotient(_mixed(measure, sums[:halves]), _mixed(measure, sums[halves:]))
+    elif parts:
+        value = _quotient(*map(_mixed, parts))
     else:
         under = F.col(f"{measure.name}__under") if measure.aggregate == "average" else None
         value = _quotient(F.col(f"{measure.name}__over"), under)
@@ -95,18 +99,26 @@ def _amount(what: str, types: Mapping[str, EventType]) -> Column:
     return amount
 
 
-def _mixed(measure: Measure, sums: tuple[Sum, ...]) -> Column | None:
-    parts = [
-        F.lit(weight) * F.col(s.name)
-        for (weight, _), s in zip(measure.half_lives, sums, strict=False)
-    ]
-    return sum(parts[1:], parts[0]) if parts else None
+def _half_life(s: Sum) -> float | Column:
+    """Days; the user's own are in the struct `own`, by facet."""
+    if s.own is None:
+        return s.half_life
+    return F.coalesce(F.col("own").getField(s.own), F.lit(s.half_life))
 
 
-def _quotient(over: Column | None, under: Column | None) -> Column:
+def _mixed(parts: tuple[Part, ...]) -> Column:
+    def term(part: Part) -> Column:
+        value = F.lit(part.weight) * F.col(part.sum.name)
+        if part.facet is None:
+            return value
+        return F.when(F.col("facet") == part.facet, value).otherwise(F.lit(0.0))
+
+    first, *others = map(term, parts)
+    return sum(others, first)
+
+
+def _quotient(over: Column, under: Column | None = None) -> Column:
     """The sum itself, or the average where there is a sum to divide it by."""
-    if over is None:
-        raise ValueError("a measure needs at least one sum")
     if under is None:
         return flushed(over)
     return F.when(F.abs(under) >= F.lit(NOTHING), over / under)

@@ -21,7 +21,7 @@ from ebb.interests.item_keys import Keys
 from ebb.interests.measures import Measure
 from ebb.interests.quotients import flushed, quotient
 from ebb.interests.setup import Setup
-from ebb.interests.stored import Sum, is_stored, stored_sums, summed
+from ebb.interests.stored import Part, Parts, Sum, is_stored, summed
 
 Doubles = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
@@ -66,6 +66,20 @@ class Carried:
 
 
 @dataclass(frozen=True)
+class OwnByUser:
+    """Half-lives in days that were learned of users, by facet: (users,), NaN for none."""
+
+    by_facet: Mapping[str, Doubles]
+
+    def of(self, s: Sum, user: Integers) -> Doubles | float:
+        """By which a sum of each of some users decays."""
+        if s.own is None:
+            return s.half_life
+        own = self.by_facet[s.own][user]
+        return np.where(np.isnan(own), s.half_life, own)
+
+
+@dataclass(frozen=True)
 class Totals:
     """One entry a (user, key) with an event that counts: n, last_ts, and the measures by name.
 
@@ -79,10 +93,17 @@ class Totals:
     measures: Mapping[str, npt.NDArray[Any]]
 
 
-def totals(events: Happened, stored: Carried, keys: Keys, setup: Setup, as_of: int) -> Totals:
+def totals(
+    events: Happened,
+    stored: Carried,
+    keys: Keys,
+    own: OwnByUser,
+    setup: Setup,
+    as_of: int,
+) -> Totals:
     """Measures of every user and key at `as_of` (microseconds since 1970)."""
     groups = _Groups(events, stored, keys)
-    terms = _Terms(events, setup.events.types, as_of)
+    terms = _Terms(events, setup.events.types, own, as_of)
     n = groups.sum(events.is_fresh.astype(np.float64), stored.n)
     last_ts = groups.latest(np.where(events.is_fresh, events.ts, NEVER), stored.last_ts)
     sums = {
@@ -91,19 +112,20 @@ def totals(events: Happened, stored: Carried, keys: Keys, setup: Setup, as_of: i
         else groups.sum(terms.stored(s), stored.sums[s.name])
         for s in setup.sums
     }
-    per_measure = stored_sums(setup.interests.measures)
+    facet = keys.facet[groups.key]
+    is_in = {name: facet == place for place, name in enumerate(setup.facets)}
+    parts = setup.parts
     counts = n > 0
     measures = {}
     for measure in setup.interests.measures:
         if is_stored(measure):
-            own = [sums[s.name] for s in per_measure[measure.name]]
-            value = _of_sums(measure, own, as_of)
+            value = _of_sums(measure, parts[measure.name], sums, is_in, as_of)
         else:
             value = _of_events(measure, groups, terms, as_of)
         if measure.facets is not None:
-            having = [setup.facets.index(facet) for facet in measure.facets]
             empty = NEVER if measure.aggregate == "last" else np.nan
-            value = np.where(np.isin(keys.facet[groups.key], having), value, empty)
+            has = np.logical_or.reduce([is_in[name] for name in measure.facets])
+            value = np.where(has, value, empty)
         measures[measure.name] = value[counts]
     return Totals(
         groups.user[counts],
@@ -166,8 +188,10 @@ class _Groups:
 class _Terms:
     """What each event adds to each sum."""
 
-    def __init__(self, events: Happened, types: Mapping[str, EventType], as_of: int) -> None:
-        self._events, self._names = events, list(types)
+    def __init__(
+        self, events: Happened, types: Mapping[str, EventType], own: OwnByUser, as_of: int
+    ) -> None:
+        self._events, self._names, self._own = events, list(types), own
         self._age = age_days(as_of, events.ts)
         # The last place is that of unknown types, which kind -1 finds.
         self._type_weight = np.array([*(kind.weight for kind in types.values()), 0.0])
@@ -182,7 +206,7 @@ class _Terms:
         return np.where(self.counts(s.event_types) & self._events.is_fresh, self._events.ts, NEVER)
 
     def stored(self, s: Sum) -> Doubles:
-        curve = np.exp2(-self._age / s.half_life)
+        curve = np.exp2(-self._age / self._own.of(s, self._events.user))
         own = self.counts(s.event_types) & self._events.is_fresh
         return np.where(own, self._amount(s.what) * curve, 0.0)
 
@@ -207,17 +231,31 @@ def _of_events(measure: Measure, groups: _Groups, terms: _Terms, as_of: int) -> 
     return flushed(_sum_by(group, measure.at(age_days(as_of, ts)), len(groups.user)))
 
 
-def _of_sums(measure: Measure, own: list[npt.NDArray[Any]], as_of: int) -> npt.NDArray[Any]:
-    """A stored measure from its sums, in the order of `stored_sums`."""
+def _of_sums(
+    measure: Measure,
+    parts: Parts,
+    sums: Mapping[str, npt.NDArray[Any]],
+    is_in: Mapping[str, Booleans],
+    as_of: int,
+) -> npt.NDArray[Any]:
+    """A stored measure from its sums.
+
+    Parameters
+    ----------
+    is_in : facet to whether a group is one of its.
+    """
     if measure.aggregate == "last":
-        last = own[0]
+        last = sums[parts[0][0].sum.name]
         if measure.reach is None:
             return last
         age = age_days(as_of, np.maximum(last, _LONG_AGO))
         return np.where(measure.at(age) > 0, last, NEVER)
-    weights = [weight for weight, _ in measure.half_lives]
-    parts = np.reshape(own, (len(own) // len(weights), len(weights), len(own[0])))
-    return quotient(*(np.tensordot(weights, part, axes=1) for part in parts))
+
+    def term(part: Part) -> Doubles:
+        value: Doubles = part.weight * sums[part.sum.name]
+        return value if part.facet is None else np.where(is_in[part.facet], value, 0.0)
+
+    return quotient(*(np.sum([term(part) for part in mixed], axis=0) for mixed in parts))
 
 
 def _sum_by(group: Integers, terms: npt.NDArray[Any], groups: int) -> Doubles:
