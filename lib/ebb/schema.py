@@ -560,7 +560,7 @@ TOPICS = Table(
         _AS_OF,
         ("version", _STRING, "of the topics, in labellers"),
         ("topic", _INT, "number, 0 the one with most items"),
-        ("label", _STRING, "the terms that tell it from the others; different for each"),
+        ("label", _STRING, "the terms that tell it from others, or a chat's name for them; different for each"),
         ("items", _LONG, "items known at as_of that were nearest to it"),
         ("centre", T.ArrayType(T.FloatType()), "of length 1"),
     ),

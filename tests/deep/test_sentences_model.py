@@ -1,4 +1,4 @@
-"""A real model of sentence-transformers, small and offline: like texts are near, on Spark as well."""
+"""A real model of sentence-transformers, small and offline: like texts are near, on Spark too."""
 
 from __future__ import annotations
 

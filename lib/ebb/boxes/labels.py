@@ -23,10 +23,11 @@ from ebb.boxes.vectors import (
 )
 from ebb.context import Night
 from ebb.durations import format_instant
+from ebb.language.chatting import GIVEN
 from ebb.language.encoder import Fitted
 from ebb.language.held import held_at, serving_since
 from ebb.language.labelled import labelled_items
-from ebb.language.labeller import GIVEN, Labeller
+from ebb.language.labeller import Labeller
 from ebb.language.labellers import labeller_of
 from ebb.language.labels import STEPS, Labels, made, sections_of
 from ebb.language.settings import AnyTagger, Language, Topics
