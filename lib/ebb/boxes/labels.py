@@ -33,7 +33,7 @@ from ebb.language.labels import STEPS, Labels, made, sections_of
 from ebb.language.settings import AnyTagger, Language, Topics
 from ebb.language.texts import texts_at
 from ebb.language.topics import topics_of
-from ebb.schema import ITEM_TAGS, ITEMS, LABELLERS, TEXT_ENCODERS, TOPICS
+from ebb.schema import EVENTS, ITEM_TAGS, ITEMS, LABELLERS, TEXT_ENCODERS, TOPICS
 from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
 from ebb.storage import stored
 from ebb.tables import Commit, Stamp
@@ -111,8 +111,10 @@ def _label(one: _Labelling, log: RunLog) -> Outcome:
     held = _held(one, log)
     made_by = fitted_in(registered(night, LABELLERS, held).where(F.col("facet") == facet))
 
+    events = facet == "tag" and one.language.events is not None
+
     def work(stamp: Stamp) -> StepRun:
-        unmet = unmet_texts(night, one.language, ITEM_TAGS, made_by.version)
+        unmet = unmet_texts(night, one.language, ITEM_TAGS, made_by.version, events)
         with stored(unmet) as texts:
             rows = one.labeller.label(one.with_vectors(texts), made_by).select(
                 F.lit(made_by.version).alias("version"),
@@ -126,10 +128,15 @@ def _label(one: _Labelling, log: RunLog) -> Outcome:
         counts = {"labelled": written, "waiting": waiting, **_trouble(one, made_by.version)}
         return StepRun(counts, _remark(one.labeller.settings.kind, counts))
 
-    inputs = {**one.inputs(), LABELLERS.name: held.version}
+    inputs, sections = (
+        {**one.inputs(), LABELLERS.name: held.version},
+        sections_of(night.config, facet),
+    )
     if one.encoder:
         inputs |= version_made(night)
-    stamp = stamp_for(night, _LABEL[facet], sections_of(night.config, facet), inputs)
+    if events:
+        inputs, sections = inputs | versions(night, EVENTS), (*sections, "language.events")
+    stamp = stamp_for(night, _LABEL[facet], sections, inputs)
     return run_step(night, log, ITEM_TAGS, stamp, work)
 
 

@@ -65,7 +65,7 @@ def interests_at(
     events = counted(events, setup.events)
     user_ids = texts([events.column("user_id"), sums.column("user_id")])
     item_ids = texts([events.column("item_id"), sums.column("item_id")])
-    keys = item_keys(needed.items(), item_ids, setup.facets)
+    keys = item_keys(needed.items(item_ids), item_ids, setup.facets)
     found = totals(
         _happened(events, user_ids, item_ids, setup),
         _carried(sums, user_ids, item_ids, setup, micros_of(as_of)),

@@ -28,7 +28,8 @@ class Setup:
     Attributes
     ----------
     epoch : of the events (`ingest.events_epoch`); it is another after a change under `events`.
-    labels : what gives items further keys; None where nothing does. Stored sums don't hang on it.
+    labels : what gives items further keys; None where nothing does. Stored sums hang on nothing of
+        it but `told`.
     """
 
     interests: Interests
@@ -40,6 +41,11 @@ class Setup:
     @property
     def sums(self) -> tuple[Sum, ...]:
         return distinct_sums(self.interests.measures)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Types of events whose texts are kept beside their items (`named.py`)."""
+        return self.labels.told if self.labels else ()
 
     def to_facts(self) -> dict[str, Any]:
         return {
@@ -63,7 +69,8 @@ class Setup:
     def stores_as(self, other: Setup) -> bool:
         """Whether sums stored under the other hold under this one as well."""
         same_slots = self.interests.slots == other.interests.slots
-        return self.epoch == other.epoch and same_slots and self.sums == other.sums
+        same_events = self.epoch == other.epoch and self.told == other.told
+        return same_events and same_slots and self.sums == other.sums
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ def interests_from_events(
     settings: Interests,
     types: Mapping[str, EventType],
     as_of: datetime,
+    texts: DataFrame | None = None,
 ) -> DataFrame:
     """Compute the interests of all users at `as_of` from their events: the full rebuild.
 
@@ -39,13 +40,14 @@ def interests_from_events(
     events : counted events (`counted.counted`): strictly before `as_of`, cancellations applied.
     items : item versions that hold at `as_of`, one row an item.
     types : the configured event types.
+    texts : of events, with their tags (`labelled.labelled_texts`); None where none are read.
 
     Returns
     -------
     DataFrame of as_of, user_id, facet, key, n, last_ts, one column a measure and a ratio, share,
     rank, drift, trend.
     """
-    return interests_of(_by_user(events, settings), items, facets, settings, types, as_of)
+    return interests_of(_by_user(events, settings), items, facets, settings, types, as_of, texts)
 
 
 def interests_with_stored(
@@ -56,6 +58,7 @@ def interests_with_stored(
     settings: Interests,
     types: Mapping[str, EventType],
     as_of: datetime,
+    texts: DataFrame | None = None,
 ) -> DataFrame:
     """The same from sums stored for (user, item) and the events that they lack.
 
@@ -68,7 +71,7 @@ def interests_with_stored(
     both = _by_user(events, settings, "fresh").unionByName(
         stored.repartition("user_id"), allowMissingColumns=True
     )
-    return interests_of(both, items, facets, settings, types, as_of)
+    return interests_of(both, items, facets, settings, types, as_of, texts)
 
 
 def interests_of(
@@ -78,9 +81,10 @@ def interests_of(
     settings: Interests,
     types: Mapping[str, EventType],
     as_of: datetime,
+    texts: DataFrame | None,
 ) -> DataFrame:
     per_item = _per_item(rows, settings, types, as_of)
-    keyed = with_keys(per_item, items, facets)
+    keyed = with_keys(per_item, items, facets, texts)
     # Where items are the only keys there is nothing left to sum.
     summed = keyed if facets == ("item",) else _per_key(keyed, settings)
     per_measure = stored_sums(settings.measures)

@@ -20,6 +20,7 @@ from ebb.config import Config, Events
 from ebb.events.ingest import events_epoch, user_bucket
 from ebb.interests.columns import age_days
 from ebb.interests.counted import counted
+from ebb.interests.named_columns import with_texts_named
 from ebb.interests.setup import Setup, Stored, latest
 from ebb.interests.slots import USER_BUCKETS, Slots
 from ebb.interests.snapshot import counted_totals, total_of
@@ -147,14 +148,16 @@ def _setup(tables: Tables, config: Config) -> Setup:
 
 
 def _everything(tables: Tables, setup: Setup, as_of: datetime) -> DataFrame:
-    return counted(tables.read(EVENTS), setup.events, as_of, "user_bucket")
+    events = with_texts_named(tables.read(EVENTS), setup.told)
+    return counted(events, setup.events, as_of, "user_bucket")
 
 
 def _brought(
     tables: Tables, before: Stored, as_of: datetime, numbers: tuple[int, ...]
 ) -> DataFrame:
     """Stored sums of the slots, and the events that they lack."""
-    events = tables.read(EVENTS).where(_in_slots(numbers, before.slots.count))
+    own = tables.read(EVENTS).where(_in_slots(numbers, before.slots.count))
+    events = with_texts_named(own, before.setup.told)
     needed = lacking(events, before.slots, as_of, timedelta(0))
     rows = stored_rows(tables, before, as_of).where(F.col("slot").isin(*numbers)).drop("slot")
     fresh, kept = apart(needed, rows, events, before.setup.events, as_of)

@@ -228,6 +228,7 @@ class Language(_Section):
     ----------
     encoder : what makes vectors.
     tagger : what makes tags; None makes none. topics : None finds none.
+    events : types of events whose texts the tagger reads, too; None reads none.
     fields : of an item, in this order; what it lacks is left out.
     characters : of an item's text that are looked at; the rest is left out.
     """
@@ -235,6 +236,7 @@ class Language(_Section):
     encoder: AnyEncoder = Tfidf(kind="tfidf")
     tagger: AnyTagger | None = None
     topics: Topics | None = None
+    events: tuple[str, ...] | None = None
     fields: tuple[TextField, ...] = ("title", "text", "categories", "tags")
     characters: int = Field(default=5_000, ge=1)
 
