@@ -35,7 +35,12 @@ _OF_ASKING = {"key_from", "batch", "timeout", "tries", "pause", "requests_a_minu
 _WITHOUT_EFFECT: dict[str, Any] = {
     "events": {"max_bad_share"},
     "recommend": {"memory_mb"},
-    "language": {"encoder": _OF_ASKING, "tagger": _OF_ASKING, "topics": {"chat": _OF_ASKING}},
+    "language": {
+        "encoder": _OF_ASKING,
+        "tagger": _OF_ASKING,
+        "topics": {"chat": _OF_ASKING},
+        "portraits": _OF_ASKING,
+    },
 }
 
 

@@ -567,6 +567,30 @@ TOPICS = Table(
     ),
     sliced=True,
 )
+_KEYS = T.ArrayType(T.StructType([T.StructField("facet", _STRING), T.StructField("key", _STRING)]))
+PORTRAITS = Table(
+    "portraits",
+    "What a chat endpoint calls the interests of people, of each night that it was asked about "
+    "them. Read through portraits_at, which says what is left of each tag.",
+    ("as_of", "user_id"),
+    "nightly",
+    _columns(
+        _AS_OF,
+        ("version", _STRING, "of what was asked: the endpoint, the model, the list"),
+        _USER,
+        ("keys", _KEYS, "facet and key of the interests that it was told, the strongest first"),
+        (
+            "tags",
+            T.ArrayType(
+                T.StructType([T.StructField("tag", _STRING), T.StructField("keys", _KEYS)])
+            ),
+            "the most telling first, each with the keys that it sums up",
+        ),
+        ("dropped", _INT, "parts of the answer that were no tags allowed"),
+        ("outcome", _STRING, "given, refused or unreadable"),
+    ),
+    sliced=True,
+)
 REASON = T.StructType(
     [
         T.StructField("source", _STRING),
@@ -713,6 +737,6 @@ ALL = (
     EVENTS, QUARANTINE, FILES, ITEMS, USERS, INTEREST_STATE, INTERESTS_NOW,
     USER_FEATURES, ITEM_FEATURES, HALF_LIVES, FORGETTING_CURVES, FORGETTING_FITS,
     CHOICES, TRAINING_SETS, RANKERS, TRIALS, TEXT_ENCODERS, ITEM_VECTORS,
-    LABELLERS, ITEM_TAGS, TOPICS, ITEM_WEIGHTS, ITEM_FACTORS, SEQUENCE_MODELS,
+    LABELLERS, ITEM_TAGS, TOPICS, PORTRAITS, ITEM_WEIGHTS, ITEM_FACTORS, SEQUENCE_MODELS,
     MODELS, RECOMMENDATIONS, HOT_LIST, EVALUATIONS, DRIFT, RUNS,
 )  # fmt: skip

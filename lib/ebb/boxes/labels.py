@@ -11,6 +11,7 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from ebb.boxes.answers import remark_of, trouble_of
 from ebb.boxes.inputs import versions
 from ebb.boxes.vectors import (
     encoder_at,
@@ -23,7 +24,6 @@ from ebb.boxes.vectors import (
 )
 from ebb.context import Night
 from ebb.durations import format_instant
-from ebb.language.chatting import GIVEN
 from ebb.language.encoder import Fitted
 from ebb.language.held import held_at, serving_since
 from ebb.language.labelled import labelled_items
@@ -125,8 +125,10 @@ def _label(one: _Labelling, log: RunLog) -> Outcome:
             own = f"as_of = timestamp'{format_instant(night.as_of)}' AND facet = '{facet}'"
             written = tables.replace(ITEM_TAGS, rows, own, stamp).rows_written
             waiting = texts.count() - written
-        counts = {"labelled": written, "waiting": waiting, **_trouble(one, made_by.version)}
-        return StepRun(counts, _remark(one.labeller.settings.kind, counts))
+        trouble = trouble_of(_answers(one, made_by.version))
+        done = f"{written:,} texts by {one.labeller.settings.kind}"
+        counts = {"labelled": written, "waiting": waiting, **trouble}
+        return StepRun(counts, remark_of(done, waiting, trouble))
 
     inputs, sections = (
         {**one.inputs(), LABELLERS.name: held.version},
@@ -140,23 +142,11 @@ def _label(one: _Labelling, log: RunLog) -> Outcome:
     return run_step(night, log, ITEM_TAGS, stamp, work)
 
 
-def _trouble(one: _Labelling, version: str) -> dict[str, int]:
-    """How many of the night's answers could not be used, and parts that were dropped of others."""
-    rows = one.night.tables.read(ITEM_TAGS).where(
+def _answers(one: _Labelling, version: str) -> DataFrame:
+    """What the night put into the table."""
+    return one.night.tables.read(ITEM_TAGS).where(
         (F.col("version") == version) & (F.col("as_of") == F.lit(one.night.as_of))
     )
-    counted = rows.groupBy("outcome").agg(F.count("*").alias("n"), F.sum("dropped").alias("parts"))
-    found = counted.collect()
-    trouble = {row["outcome"]: row["n"] for row in found if row["outcome"] != GIVEN}
-    return {**trouble, "dropped": sum(row["parts"] for row in found)}
-
-
-def _remark(kind: str, counts: dict[str, int]) -> str:
-    said = [f"{counts['labelled']:,} texts by {kind}"]
-    if counts["waiting"]:
-        said.append(f"{counts['waiting']:,} wait for the next night")
-    trouble = {name: n for name, n in counts.items() if name not in ("labelled", "waiting")}
-    return "; ".join([*said, *(f"{n:,} {name}" for name, n in trouble.items() if n)])
 
 
 # -------------------------------------------------------------------------- the labeller

@@ -19,7 +19,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from ebb.language.asking import Asker, UnreachableError
-from ebb.language.chatting import Said, Talk, request, short_words
+from ebb.language.chatting import Said, Talk, allowed, request, tag_schema
 from ebb.language.encoder import Fitted
 from ebb.language.labeller import LABELS, judged_batch
 from ebb.language.settings import Chat
@@ -64,13 +64,13 @@ def body_of(settings: Chat, text: str) -> bytes:
     """The request about a text."""
     what = _OF_OWN if settings.tags is None else _OF_LIST
     about = _ABOUT.format(what=what, most=settings.most)
-    return request(settings, about, {"text": text}, settings.tags)
+    return request(settings, about, {"text": text}, tag_schema(settings.tags))
 
 
 def judged(found: Said, settings: Chat) -> Judged:
     """The tags among what an answer says."""
-    allowed = [tag for tag in (_allowed(part, settings) for part in found.parts) if tag is not None]
-    tags = tuple(dict.fromkeys(allowed))[: settings.most]
+    read = [allowed(part, settings.tags) for part in found.parts]
+    tags = tuple(dict.fromkeys(tag for tag in read if tag is not None))[: settings.most]
     return Judged(tags, len(found.parts) - len(tags), found.outcome)
 
 
@@ -97,10 +97,3 @@ def labelled(
         if failed is not None:
             print(f"tags: {failed}; the rest waits for the next night", file=sys.stderr)
             return
-
-
-def _allowed(part: object, settings: Chat) -> str | None:
-    """A part of an answer as a tag, if it may be one."""
-    if settings.tags is None:
-        return short_words(part)
-    return part if isinstance(part, str) and part in settings.tags else None

@@ -75,18 +75,15 @@ class Talk:
 
 
 def request(
-    settings: Talking, about: str, data: Mapping[str, Any], allowed: Sequence[str] | None
+    settings: Talking, about: str, data: Mapping[str, Any], part: Mapping[str, Any]
 ) -> bytes:
     """A request for the list `tags`.
 
     Parameters
     ----------
     about : what is asked for. data : what it is asked about.
-    allowed : the only parts that the list may have; None leaves them free.
+    part : JSON schema of what the list is of.
     """
-    part: dict[str, Any] = {"type": "string"}
-    if allowed is not None:
-        part["enum"] = list(allowed)
     schema = {
         "type": "object",
         "properties": {"tags": {"type": "array", "items": part}},
@@ -107,6 +104,18 @@ def request(
         },
     }
     return json.dumps(body).encode()
+
+
+def tag_schema(tags: Sequence[str] | None) -> dict[str, Any]:
+    """The schema of one of these tags or, without any, of words of the model's own."""
+    return {"type": "string"} if tags is None else {"type": "string", "enum": list(tags)}
+
+
+def allowed(part: object, tags: Sequence[str] | None) -> str | None:
+    """A part of an answer as one of these tags, or without any as a few short words; else None."""
+    if tags is None:
+        return short_words(part)
+    return part if isinstance(part, str) and part in tags else None
 
 
 def said(answer: bytes) -> Said:

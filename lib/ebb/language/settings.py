@@ -221,6 +221,26 @@ class Topics(_Section):
         return "topics"
 
 
+class Portraits(Talking, _Listed):
+    """A chat endpoint is asked for readable tags of people whose interests moved.
+
+    Attributes
+    ----------
+    tags : the only ones it may give; None lets it find words of its own.
+    most : tags a person.
+    keys : it is told of each facet, the strongest.
+    moved : somebody is asked about again when more than this part of the keys told is new.
+    budget : people a night, which is what a night may cost; the rest waits for the nights after.
+    """
+
+    kind: Literal["chat"] = "chat"
+    tags: tuple[Tag, ...] | None = None
+    most: int = Field(default=5, ge=1)
+    keys: int = Field(default=8, ge=1)
+    moved: float = Field(default=0.3, ge=0, lt=1)
+    budget: int = Field(default=200, ge=1)
+
+
 class Language(_Section):
     """How items' texts become vectors, tags and topics.
 
@@ -229,6 +249,7 @@ class Language(_Section):
     encoder : what makes vectors.
     tagger : what makes tags; None makes none. topics : None finds none.
     events : types of events whose texts the tagger reads, too; None reads none.
+    portraits : what makes readable tags of people; None makes none.
     fields : of an item, in this order; what it lacks is left out.
     characters : of an item's text that are looked at; the rest is left out.
     """
@@ -237,6 +258,7 @@ class Language(_Section):
     tagger: AnyTagger | None = None
     topics: Topics | None = None
     events: tuple[str, ...] | None = None
+    portraits: Portraits | None = None
     fields: tuple[TextField, ...] = ("title", "text", "categories", "tags")
     characters: int = Field(default=5_000, ge=1)
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from ebb.language.asking import Asker, UnreachableError
-from ebb.language.chatting import Talk, request, short_words
+from ebb.language.chatting import Talk, request, short_words, tag_schema
 from ebb.language.settings import TopicNames, Topics
 
 # Terms that the chat is told of a topic.
@@ -45,7 +45,7 @@ def told(terms: Sequence[Sequence[str]], settings: TopicNames, asker: Asker) -> 
     found: list[str | None] = []
     for few in terms:
         try:
-            body = request(settings, _ABOUT, {"terms": list(few[:TOLD])}, None)
+            body = request(settings, _ABOUT, {"terms": list(few[:TOLD])}, tag_schema(None))
             parts = talk.ask(body).parts if few else ()
         except UnreachableError as error:
             print(f"topics: {error}; the rest are named by their terms", file=sys.stderr)
