@@ -110,7 +110,6 @@ def _label(one: _Labelling, log: RunLog) -> Outcome:
     night, tables, facet = one.night, one.night.tables, one.facet
     held = _held(one, log)
     made_by = fitted_in(registered(night, LABELLERS, held).where(F.col("facet") == facet))
-
     events = facet == "tag" and one.language.events is not None
 
     def work(stamp: Stamp) -> StepRun:
@@ -130,14 +129,13 @@ def _label(one: _Labelling, log: RunLog) -> Outcome:
         counts = {"labelled": written, "waiting": waiting, **trouble}
         return StepRun(counts, remark_of(done, waiting, trouble))
 
-    inputs, sections = (
-        {**one.inputs(), LABELLERS.name: held.version},
-        sections_of(night.config, facet),
-    )
+    inputs = {**one.inputs(), LABELLERS.name: held.version}
+    sections = sections_of(night.config, facet)
     if one.encoder:
         inputs |= version_made(night)
     if events:
-        inputs, sections = inputs | versions(night, EVENTS), (*sections, "language.events")
+        inputs |= versions(night, EVENTS)
+        sections = (*sections, "language.events")
     stamp = stamp_for(night, _LABEL[facet], sections, inputs)
     return run_step(night, log, ITEM_TAGS, stamp, work)
 

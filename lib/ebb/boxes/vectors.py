@@ -35,7 +35,6 @@ def vectors(night: Night, log: RunLog) -> Outcome | None:
     encoder = encoder_of(settings.encoder)
     held = _held(night, log, settings, encoder)
     made_by = fitted_by(night, held)
-
     events = settings.events is not None and reads_vectors(settings.tagger)
 
     def work(stamp: Stamp) -> StepRun:
@@ -51,11 +50,11 @@ def vectors(night: Night, log: RunLog) -> Outcome | None:
             remark += f"; {waiting:,} wait for the next night"
         return StepRun({"vectors": written, "waiting": waiting}, remark)
 
-    of_texts = (ITEMS, EVENTS) if events else (ITEMS,)
-    inputs = {**versions(night, *of_texts), TEXT_ENCODERS.name: held.version}
-    stamp = stamp_for(
-        night, _ENCODE, (*_SECTIONS, *(("language.events",) if events else ())), inputs
-    )
+    inputs = {**versions(night, ITEMS), TEXT_ENCODERS.name: held.version}
+    if events:
+        inputs |= versions(night, EVENTS)
+    sections = (*_SECTIONS, *(("language.events",) if events else ()))
+    stamp = stamp_for(night, _ENCODE, sections, inputs)
     return run_step(night, log, ITEM_VECTORS, stamp, work)
 
 
