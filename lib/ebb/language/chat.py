@@ -23,6 +23,7 @@ from ebb.language.chatting import Said, Talk, allowed, request, tag_schema
 from ebb.language.encoder import Fitted
 from ebb.language.labeller import LABELS, judged_batch
 from ebb.language.settings import Chat
+from ebb.language.texts import catalogue_first
 
 _ABOUT = (
     "You say what an item of a catalogue is about, in {what}, at most {most}, the most telling "
@@ -56,7 +57,7 @@ class ChatTagger:
 
     def label(self, texts: DataFrame, fitted: Fitted) -> DataFrame:
         asker = Asker(self.settings, os.environ.get(self.settings.key_from))
-        some = texts.orderBy("item_id", "text_hash").limit(self.settings.budget).coalesce(1)
+        some = catalogue_first(texts).limit(self.settings.budget).coalesce(1)
         return some.mapInArrow(partial(labelled, self.settings, asker), LABELS)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from ebb.interests.named import MARK
 from ebb.interests.named_columns import hash_of, text_name
 from ebb.language.settings import LIST_FIELDS, Language
 
@@ -40,8 +41,7 @@ def texts_before(items: DataFrame, as_of: datetime, settings: Language) -> DataF
 def texts_of_events(events: DataFrame, as_of: datetime, settings: Language) -> DataFrame:
     """Every text of an event before `as_of` that is read, once; columns as of `texts_at`.
 
-    Its item_id is its name (`interests.named`), and comes after those of most items: where a
-    budget is short, the catalogue is first.
+    Its item_id is its name (`interests.named`).
     """
     known = events.where(
         (F.col("event_ts") < F.lit(as_of))
@@ -53,6 +53,11 @@ def texts_of_events(events: DataFrame, as_of: datetime, settings: Language) -> D
         hash_of(F.col("text")).alias("text_hash"),
         F.substring("text", 1, settings.characters).alias("text"),
     ).dropDuplicates(["item_id"])
+
+
+def catalogue_first(texts: DataFrame) -> DataFrame:
+    """Texts of items and of events in the order in which a budget is spent on them."""
+    return texts.orderBy(F.col("item_id").startswith(MARK), "item_id", "text_hash")
 
 
 def text_hash(settings: Language) -> Column:
