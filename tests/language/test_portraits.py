@@ -20,6 +20,7 @@ from ebb.language.portraits_due import due
 from ebb.language.settings import Portraits
 from ebb.progress import Progress
 from ebb.schema import PORTRAITS
+from ebb.show import words_of
 from ebb.steps import RunLog
 from language.served import Behaviour, failing, serving
 from language.test_labels_box import AS_OF, DAY, TERMS, run, shop  # noqa: F401
@@ -153,6 +154,8 @@ def test_nights_ask_within_the_budget_and_tags_fade_with_their_keys(shop: Shop) 
     # Before: a and mug, each twice two days old.
     assert tags(AS_OF) == {"u1": ("cosy evenings", pytest.approx(1.0), 1)}
     assert tags(AS_OF + DAY)["u2"] == ("cosy evenings", pytest.approx(0.5), 1)
+    assert words_of(night, "u2", AS_OF + DAY) == ["cosy evenings"]
+    assert words_of(night, "u2", AS_OF) == []
 
 
 def test_the_version_names_what_is_asked_and_not_how() -> None:

@@ -16,11 +16,15 @@ from ebb.tables import Tables
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def portraits_at(tables: Tables, as_of: datetime) -> DataFrame:
-    """Tags of everybody who has a portrait of a night up to `as_of`, decayed to `as_of`.
+def portraits_at(tables: Tables, as_of: datetime, users: DataFrame | None = None) -> DataFrame:
+    """Tags of people who have a portrait of a night up to `as_of`, decayed to `as_of`.
 
     A tag's interest is the sum of its keys' by the measure `interests.rank_by`. One of which
     nothing is left is gone.
+
+    Parameters
+    ----------
+    users : a frame with user_id; None means everybody.
 
     Returns
     -------
@@ -33,7 +37,10 @@ def portraits_at(tables: Tables, as_of: datetime) -> DataFrame:
         When no night has computed interests yet.
     """
     rank_by = plan_reading(tables, as_of).setup.interests.rank_by
-    made = latest_portraits(tables.read(PORTRAITS), as_of + _MICROSECOND)
+    portraits = tables.read(PORTRAITS)
+    if users is not None:
+        portraits = portraits.join(users.select("user_id"), on="user_id", how="left_semi")
+    made = latest_portraits(portraits, as_of + _MICROSECOND)
     tags = made.select("user_id", F.inline("tags")).select("user_id", "tag", F.inline("keys"))
     interests = interests_at(tables, as_of, made)
     own = Window.partitionBy("user_id").orderBy(significant(F.col("interest")).desc(), "tag")
