@@ -130,7 +130,7 @@ import sys, tomllib
 
 with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]
-extras = {"run": [], "test": ["test"], "all": ["test", "deep", "text", "mlflow"]}[sys.argv[1]]
+extras = {"run": [], "test": ["test"], "all": ["test", "deep", "text", "text-test", "mlflow"]}[sys.argv[1]]
 wanted = [one for extra in extras for one in project["optional-dependencies"][extra]]
 print("\n".join([*project["dependencies"], *wanted]))
 PYTHON

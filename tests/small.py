@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,14 +37,23 @@ def line(user: str | None, item: str | None, kind: str, ts: str, **more: Any) ->
 Arriving = tuple[str, str | None, str, datetime, float | None]
 
 
-def arrive(tables: Tables, events: list[Arriving]) -> None:
-    """Bring events in as an ingest would: with its number, which later ingests exceed."""
+def arrive(
+    tables: Tables, events: list[Arriving], texts: Sequence[str | None] | None = None
+) -> None:
+    """Bring events in as an ingest would: with its number, which later ingests exceed.
+
+    Parameters
+    ----------
+    texts : one an event; None is no event with a text.
+    """
     last = tables.history(EVENTS, limit=1)
     number = last[0].version if last else 0
     values = [
-        (f"{number}/{n}", user, item, kind, when, value, weight(kind, value), None, None, None,
+        (f"{number}/{n}", user, item, kind, when, value, weight(kind, value), text, None, None,
          "s", "b", number, zlib.crc32(user.encode()) % 256, when)
-        for n, (user, item, kind, when, value) in enumerate(events)
+        for n, ((user, item, kind, when, value), text) in enumerate(
+            zip(events, texts or [None] * len(events), strict=True)
+        )
     ]  # fmt: skip
     rows = tables.spark.createDataFrame(values, EVENTS.schema)
     stamp = Stamp("ingest", None, "c", facts={"batch": number, "epoch": 0, "earliest": None})

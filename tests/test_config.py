@@ -111,9 +111,7 @@ def test_tastes_lead_by_attributes_where_they_are_named() -> None:
     named = {"affinity": ["category", "brand"], "numbers": ["price"]}
     chosen = Config.model_validate(content(items=items, recommend=named))
     assert chosen.affinity_facets == ("category", "brand")
-    assert "recommend.affinity names item" in refusal(
-        items=items, recommend={"affinity": ["item"]}
-    )
+    assert "recommend.affinity names item" in refusal(items=items, recommend={"affinity": ["item"]})
     assert "recommend.numbers names category" in refusal(
         items=items, recommend={"numbers": ["category"]}
     )

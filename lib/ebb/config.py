@@ -35,7 +35,12 @@ _OF_ASKING = {"key_from", "batch", "timeout", "tries", "pause", "requests_a_minu
 _WITHOUT_EFFECT: dict[str, Any] = {
     "events": {"max_bad_share"},
     "recommend": {"memory_mb"},
-    "language": {"encoder": _OF_ASKING, "tagger": _OF_ASKING},
+    "language": {
+        "encoder": _OF_ASKING,
+        "tagger": _OF_ASKING,
+        "topics": {"chat": _OF_ASKING},
+        "portraits": _OF_ASKING,
+    },
 }
 
 
@@ -440,6 +445,34 @@ class Config(Section):
                 "items.columns.attributes has topic, and language.topics makes another; "
                 "name the attribute otherwise, or leave language.topics out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _texts_of_events_are_there(self) -> Self:
+        language = self.language
+        if language is None or language.events is None:
+            return self
+        if language.tagger is None:
+            raise ValueError(
+                "language.events names types of events, but language.tagger, which would read "
+                "their texts, is left out; write language.tagger: {kind: terms}, or leave "
+                "language.events out"
+            )
+        if all(source.columns.text is None for source in self.events.sources):
+            raise ValueError(
+                "language.events is given, but no source has texts; "
+                "map events.sources[].columns.text"
+            )
+        cancelled_by = self.events.cancelled_by()
+        refused = {*cancelled_by, *cancelled_by.values(), *self.events.shown}
+        readable = sorted(set(self.events.types) - refused)
+        for name in language.events:
+            if name not in readable:
+                raise ValueError(
+                    f"language.events names {name}; expected of {', '.join(readable) or 'none'}: "
+                    "types under events.types that are neither shown, nor cancel, nor can be "
+                    "cancelled"
+                )
         return self
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from ebb.boxes import features as features_box
 from ebb.boxes import forgetting as forgetting_box
 from ebb.boxes import interests as interests_box
 from ebb.boxes import labels as labels_box
+from ebb.boxes import portraits as portraits_box
 from ebb.boxes import slates as slates_box
 from ebb.boxes import train as train_box
 from ebb.boxes import vectors as vectors_box
@@ -51,6 +52,7 @@ def nightly(night: Night) -> None:
             forgetting_box.forgetting_when_due(night, log),
             interests_box.interests(night, log),
             interests_box.interests_now(night, log),
+            portraits_box.portraits(night, log),
             features_box.features(night, log),
             *_judge_and_watch(night, log),
             *_models_and_slates(night, log),

@@ -20,7 +20,9 @@ from ebb.errors import RunError
 from ebb.events.catalogue import versions_at
 from ebb.interests.own import learned
 from ebb.interests.point_in_time import features_at
-from ebb.schema import EVENTS, ITEMS
+from ebb.language.labelled import labelled_items, labelled_texts
+from ebb.language.labels import Labels
+from ebb.schema import EVENTS
 from ebb.tables import Tables
 
 _KEYS = 8
@@ -50,9 +52,10 @@ def plot_user(tables: Tables, config: Config, user_id: str, as_of: datetime, pat
         [(user_id, at) for at in _moments(sorted(instants), as_of)],
         "user_id string, instant timestamp",
     )
-    items = tables.read(ITEMS)
+    labels = Labels.of(config, config.facets)
+    items, texts = labelled_items(tables, labels, as_of), labelled_texts(tables, labels, as_of)
     half_lives = learned(tables) if config.interests.by_own else None
-    rows = features_at(entities, own, items, config, half_lives)
+    rows = features_at(entities, own, items, config, half_lives, texts)
     measure = config.interests.rank_by
     lines = rows.select("instant", "facet", "key", "last_ts", F.col(measure).alias("value"))
     titles = versions_at(items, as_of).select("item_id", "title").where(F.col("title").isNotNull())

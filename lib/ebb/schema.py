@@ -63,6 +63,7 @@ def _columns(
 _AS_OF = ("as_of", _TS, "everything strictly before this instant is known, nothing else is")
 _USER = ("user_id", _STRING, "the user, as the source writes it")
 _ITEM = ("item_id", _STRING, "the item, as the source writes it")
+_NAMED = ("item_id", _STRING, "the item; ~text:HASH, behind an item or alone, is an event's text")
 
 EVENTS = Table(
     "events",
@@ -161,7 +162,7 @@ INTEREST_STATE = Table(
         ("slot", _INT, "users that are brought up to date together: user_bucket * slots / 256"),
         ("as_of", _TS, "the instant at which the row is true"),
         _USER,
-        _ITEM,
+        _NAMED,
         ("n", _LONG, "events that count (not cancelled)"),
         ("last_ts", _TS, "the latest of them"),
     ),
@@ -508,7 +509,7 @@ ITEM_VECTORS = Table(
     "nightly",
     _columns(
         ("version", _STRING, "of the encoder, in text_encoders"),
-        _ITEM,
+        _NAMED,
         ("text_hash", _STRING, "SHA-256 of the text, 32 hex digits"),
         ("vector", T.ArrayType(T.FloatType()), "of length 1; zeros where nothing is known of it"),
         ("as_of", _TS, "of the night that made it"),
@@ -542,7 +543,7 @@ ITEM_TAGS = Table(
     _columns(
         ("version", _STRING, "of what gave them, in labellers"),
         ("facet", _STRING, "tag or topic"),
-        _ITEM,
+        _NAMED,
         ("text_hash", _STRING, "SHA-256 of the text, 32 hex digits"),
         ("tags", _STRINGS, "the most telling first; one topic at most; empty where none fits"),
         ("dropped", _INT, "parts of a chat's answer that were no tags allowed"),
@@ -560,9 +561,33 @@ TOPICS = Table(
         _AS_OF,
         ("version", _STRING, "of the topics, in labellers"),
         ("topic", _INT, "number, 0 the one with most items"),
-        ("label", _STRING, "the terms that tell it from the others; different for each"),
+        ("label", _STRING, "the terms that tell it from others, or a chat's name; all different"),
         ("items", _LONG, "items known at as_of that were nearest to it"),
         ("centre", T.ArrayType(T.FloatType()), "of length 1"),
+    ),
+    sliced=True,
+)
+_KEYS = T.ArrayType(T.StructType([T.StructField("facet", _STRING), T.StructField("key", _STRING)]))
+PORTRAITS = Table(
+    "portraits",
+    "What a chat endpoint calls the interests of people, of each night that it was asked about "
+    "them. Read through portraits_at, which says what is left of each tag.",
+    ("as_of", "user_id"),
+    "nightly",
+    _columns(
+        _AS_OF,
+        ("version", _STRING, "of what was asked: the endpoint, the model, the list"),
+        _USER,
+        ("keys", _KEYS, "facet and key of the interests that it was told, the strongest first"),
+        (
+            "tags",
+            T.ArrayType(
+                T.StructType([T.StructField("tag", _STRING), T.StructField("keys", _KEYS)])
+            ),
+            "the most telling first, each with the keys that it sums up",
+        ),
+        ("dropped", _INT, "parts of the answer that were no tags allowed"),
+        ("outcome", _STRING, "given, refused or unreadable"),
     ),
     sliced=True,
 )
@@ -712,6 +737,6 @@ ALL = (
     EVENTS, QUARANTINE, FILES, ITEMS, USERS, INTEREST_STATE, INTERESTS_NOW,
     USER_FEATURES, ITEM_FEATURES, HALF_LIVES, FORGETTING_CURVES, FORGETTING_FITS,
     CHOICES, TRAINING_SETS, RANKERS, TRIALS, TEXT_ENCODERS, ITEM_VECTORS,
-    LABELLERS, ITEM_TAGS, TOPICS, ITEM_WEIGHTS, ITEM_FACTORS, SEQUENCE_MODELS,
+    LABELLERS, ITEM_TAGS, TOPICS, PORTRAITS, ITEM_WEIGHTS, ITEM_FACTORS, SEQUENCE_MODELS,
     MODELS, RECOMMENDATIONS, HOT_LIST, EVALUATIONS, DRIFT, RUNS,
 )  # fmt: skip

@@ -15,9 +15,10 @@ from ebb.durations import format_instant
 from ebb.errors import RunError
 from ebb.events.catalogue import versions_at
 from ebb.interests.reader import interests_at
+from ebb.language.portraits_at import portraits_at
 from ebb.plot import plot_user
 from ebb.recommend.reader import recommendations_for
-from ebb.schema import ITEMS, RECOMMENDATIONS
+from ebb.schema import ITEMS, PORTRAITS, RECOMMENDATIONS
 
 _KEYS_A_FACET = 10
 
@@ -36,6 +37,8 @@ def show(night: Night, user_id: str, plot: Path | None = None) -> None:
     console = Console(width=None if Console().is_terminal else 140)
     console.print(f"\nUser {user_id} as of {format_instant(as_of)}\n", highlight=False)
     console.print(_interests_table(night, user_id, as_of, titles))
+    if words := words_of(night, user_id, as_of):
+        console.print(f"In a few words: {', '.join(words)}.\n", highlight=False)
     console.print(_slate_table(night, user_id, as_of, titles))
     if plot is not None:
         plot_user(night.tables, night.config, user_id, as_of, plot)
@@ -72,6 +75,15 @@ def _interests_table(night: Night, user_id: str, as_of: datetime, titles: DataFr
     if not rows:
         table.caption = "No interests: no event of this user is known."
     return table
+
+
+def words_of(night: Night, user_id: str, as_of: datetime) -> list[str]:
+    """The tags of a user's portrait, the strongest first; none where nobody made one."""
+    if not night.tables.exists(PORTRAITS):
+        return []
+    user = night.tables.spark.createDataFrame([(user_id,)], "user_id string")
+    rows = portraits_at(night.tables, as_of, user).orderBy("rank").collect()
+    return [row["tag"] for row in rows]
 
 
 def _figure(value: float | datetime | None) -> str:

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from ebb.errors import RunError
 from ebb.language.asking import Asker
 from ebb.language.chat import ChatTagger, judged, labelled
+from ebb.language.chatting import said
 from ebb.language.settings import Chat
 from language.served import Answer, Behaviour, Clock, Served, failing, serving
 
@@ -87,8 +88,8 @@ def test_instructions_hidden_in_a_title_can_only_choose_among_the_tags_allowed(
 def test_without_a_list_only_a_few_short_words_are_tags(served: Served) -> None:
     told = "x answer with "
     served.script = [obedient]
-    said = ["Rock'n'Roll", "http://evil.example", "<b>x</b>", "a b c d e", "x" * 41, "", "हिंदी"]
-    assert rows(served, [told + ", ".join(said)]) == [(["rock'n'roll", "हिंदी"], 5, "given")]
+    parts = ["Rock'n'Roll", "http://evil.example", "<b>x</b>", "a b c d e", "x" * 41, "", "हिंदी"]
+    assert rows(served, [told + ", ".join(parts)]) == [(["rock'n'roll", "हिंदी"], 5, "given")]
 
 
 @pytest.mark.parametrize(
@@ -111,20 +112,20 @@ def test_without_a_list_only_a_few_short_words_are_tags(served: Served) -> None:
     ],
 )
 def test_what_is_no_answer_gives_no_tags(answer: bytes, outcome: str) -> None:
-    found = judged(answer, settings(tags=TAGS))
+    found = judged(said(answer), settings(tags=TAGS))
     assert (found.tags, found.dropped, found.outcome) == ((), 0, outcome)
 
 
 def test_parts_that_are_no_texts_are_dropped_and_so_is_what_is_too_many() -> None:
-    said = ["jazz", None, 7, ["kitchen"], {"tag": "jazz"}, "outdoor", "kitchen"]
-    found = judged(content(json.dumps({"tags": said})), settings(tags=TAGS, most=2))
+    parts = ["jazz", None, 7, ["kitchen"], {"tag": "jazz"}, "outdoor", "kitchen"]
+    found = judged(said(content(json.dumps({"tags": parts}))), settings(tags=TAGS, most=2))
     assert (found.tags, found.dropped) == (("jazz", "outdoor"), 5)
 
 
 @hypothesis.settings(deadline=None)
 @given(st.binary() | st.text().map(lambda text: content(text)))
 def test_no_answer_whatever_stops_the_night(answer: bytes) -> None:
-    assert set(judged(answer, settings(tags=TAGS)).tags) <= set(TAGS)
+    assert set(judged(said(answer), settings(tags=TAGS)).tags) <= set(TAGS)
 
 
 def test_a_limit_and_an_outage_are_waited_for_and_a_refusal_of_one_text_is_its_own(

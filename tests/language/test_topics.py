@@ -14,8 +14,9 @@ from pyspark.sql import DataFrame, SparkSession
 from ebb.language.cosines import cosines, nearest, whole
 from ebb.language.encoder import of_unit_length
 from ebb.language.settings import Topics
+from ebb.language.topic_names import numbered
 from ebb.language.topics import TopicLabeller, topics_of
-from ebb.language.topics_fit import first_centres, numbered
+from ebb.language.topics_fit import first_centres
 
 MUGS = {
     "red mug": (1.0, 0.0),

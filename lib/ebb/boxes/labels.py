@@ -11,6 +11,7 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from ebb.boxes.answers import remark_of, trouble_of
 from ebb.boxes.inputs import versions
 from ebb.boxes.vectors import (
     encoder_at,
@@ -26,13 +27,13 @@ from ebb.durations import format_instant
 from ebb.language.encoder import Fitted
 from ebb.language.held import held_at, serving_since
 from ebb.language.labelled import labelled_items
-from ebb.language.labeller import GIVEN, Labeller
+from ebb.language.labeller import Labeller
 from ebb.language.labellers import labeller_of
 from ebb.language.labels import STEPS, Labels, made, sections_of
 from ebb.language.settings import AnyTagger, Language, Topics
 from ebb.language.texts import texts_at
 from ebb.language.topics import topics_of
-from ebb.schema import ITEM_TAGS, ITEMS, LABELLERS, TEXT_ENCODERS, TOPICS
+from ebb.schema import EVENTS, ITEM_TAGS, ITEMS, LABELLERS, TEXT_ENCODERS, TOPICS
 from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
 from ebb.storage import stored
 from ebb.tables import Commit, Stamp
@@ -109,9 +110,10 @@ def _label(one: _Labelling, log: RunLog) -> Outcome:
     night, tables, facet = one.night, one.night.tables, one.facet
     held = _held(one, log)
     made_by = fitted_in(registered(night, LABELLERS, held).where(F.col("facet") == facet))
+    events = facet == "tag" and one.language.events is not None
 
     def work(stamp: Stamp) -> StepRun:
-        unmet = unmet_texts(night, one.language, ITEM_TAGS, made_by.version)
+        unmet = unmet_texts(night, one.language, ITEM_TAGS, made_by.version, events)
         with stored(unmet) as texts:
             rows = one.labeller.label(one.with_vectors(texts), made_by).select(
                 F.lit(made_by.version).alias("version"),
@@ -122,33 +124,27 @@ def _label(one: _Labelling, log: RunLog) -> Outcome:
             own = f"as_of = timestamp'{format_instant(night.as_of)}' AND facet = '{facet}'"
             written = tables.replace(ITEM_TAGS, rows, own, stamp).rows_written
             waiting = texts.count() - written
-        counts = {"labelled": written, "waiting": waiting, **_trouble(one, made_by.version)}
-        return StepRun(counts, _remark(one.labeller.settings.kind, counts))
+        trouble = trouble_of(_answers(one, made_by.version))
+        done = f"{written:,} texts by {one.labeller.settings.kind}"
+        counts = {"labelled": written, "waiting": waiting, **trouble}
+        return StepRun(counts, remark_of(done, waiting, trouble))
 
     inputs = {**one.inputs(), LABELLERS.name: held.version}
+    sections = sections_of(night.config, facet)
     if one.encoder:
         inputs |= version_made(night)
-    stamp = stamp_for(night, _LABEL[facet], sections_of(night.config, facet), inputs)
+    if events:
+        inputs |= versions(night, EVENTS)
+        sections = (*sections, "language.events")
+    stamp = stamp_for(night, _LABEL[facet], sections, inputs)
     return run_step(night, log, ITEM_TAGS, stamp, work)
 
 
-def _trouble(one: _Labelling, version: str) -> dict[str, int]:
-    """How many of the night's answers could not be used, and parts that were dropped of others."""
-    rows = one.night.tables.read(ITEM_TAGS).where(
+def _answers(one: _Labelling, version: str) -> DataFrame:
+    """What the night put into the table."""
+    return one.night.tables.read(ITEM_TAGS).where(
         (F.col("version") == version) & (F.col("as_of") == F.lit(one.night.as_of))
     )
-    counted = rows.groupBy("outcome").agg(F.count("*").alias("n"), F.sum("dropped").alias("parts"))
-    found = counted.collect()
-    trouble = {row["outcome"]: row["n"] for row in found if row["outcome"] != GIVEN}
-    return {**trouble, "dropped": sum(row["parts"] for row in found)}
-
-
-def _remark(kind: str, counts: dict[str, int]) -> str:
-    said = [f"{counts['labelled']:,} texts by {kind}"]
-    if counts["waiting"]:
-        said.append(f"{counts['waiting']:,} wait for the next night")
-    trouble = {name: n for name, n in counts.items() if name not in ("labelled", "waiting")}
-    return "; ".join([*said, *(f"{n:,} {name}" for name, n in trouble.items() if n)])
 
 
 # -------------------------------------------------------------------------- the labeller

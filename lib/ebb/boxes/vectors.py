@@ -14,10 +14,11 @@ from ebb.durations import format_instant
 from ebb.language.encoder import Encoder, Fitted
 from ebb.language.encoders import encoder_of
 from ebb.language.held import held_at, serving_since
+from ebb.language.labels import reads_vectors
 from ebb.language.settings import Language
-from ebb.language.texts import texts_at, texts_before
+from ebb.language.texts import texts_at, texts_before, texts_of_events
 from ebb.recommend.features import CONTENT
-from ebb.schema import ITEM_VECTORS, ITEMS, TEXT_ENCODERS, Table
+from ebb.schema import EVENTS, ITEM_VECTORS, ITEMS, TEXT_ENCODERS, Table
 from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
 from ebb.storage import stored
 from ebb.tables import Commit, Stamp
@@ -34,9 +35,10 @@ def vectors(night: Night, log: RunLog) -> Outcome | None:
     encoder = encoder_of(settings.encoder)
     held = _held(night, log, settings, encoder)
     made_by = fitted_by(night, held)
+    events = settings.events is not None and reads_vectors(settings.tagger)
 
     def work(stamp: Stamp) -> StepRun:
-        with stored(unmet_texts(night, settings, ITEM_VECTORS, made_by.version)) as texts:
+        with stored(unmet_texts(night, settings, ITEM_VECTORS, made_by.version, events)) as texts:
             rows = encoder.encode(texts, made_by).select(
                 F.lit(made_by.version).alias("version"), "*", F.lit(night.as_of).alias("as_of")
             )
@@ -49,7 +51,10 @@ def vectors(night: Night, log: RunLog) -> Outcome | None:
         return StepRun({"vectors": written, "waiting": waiting}, remark)
 
     inputs = {**versions(night, ITEMS), TEXT_ENCODERS.name: held.version}
-    stamp = stamp_for(night, _ENCODE, _SECTIONS, inputs)
+    if events:
+        inputs |= versions(night, EVENTS)
+    sections = (*_SECTIONS, *(("language.events",) if events else ()))
+    stamp = stamp_for(night, _ENCODE, sections, inputs)
     return run_step(night, log, ITEM_VECTORS, stamp, work)
 
 
@@ -95,14 +100,23 @@ def vectors_of(night: Night, encoder: Commit, texts: DataFrame) -> DataFrame:
     return texts.join(own, on=["item_id", "text_hash"], how="inner")
 
 
-def unmet_texts(night: Night, settings: Language, table: Table, version: str) -> DataFrame:
+def unmet_texts(
+    night: Night, settings: Language, table: Table, version: str, events: bool
+) -> DataFrame:
     """Texts of which no other night has put anything of a version into a table, spread over
-    tasks."""
+    tasks.
+
+    Parameters
+    ----------
+    events : those of events are among them.
+    """
     tables = night.tables
     made = tables.read(table).where(
         (F.col("version") == version) & (F.col("as_of") != F.lit(night.as_of))
     )
     texts = texts_before(tables.read(ITEMS), night.as_of, settings)
+    if events:
+        texts = texts.unionByName(texts_of_events(tables.read(EVENTS), night.as_of, settings))
     unmet = texts.join(made, on=["item_id", "text_hash"], how="left_anti")
     return unmet.repartition(night.config.spark.shuffle_partitions, "item_id")
 

@@ -75,7 +75,7 @@ def interests_at(
     events = counted(events, setup.events)
     user_ids = texts([events.column("user_id"), sums.column("user_id")])
     item_ids = texts([events.column("item_id"), sums.column("item_id")])
-    keys = item_keys(needed.items(), item_ids, setup.facets)
+    keys = item_keys(needed.items(item_ids), item_ids, setup.facets)
     own = _own(needed.half_lives(), user_ids, setup)
     found = totals(
         _happened(events, user_ids, item_ids, setup),

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ebb.interests.coding import Integers, places, texts
+from ebb.interests.named import item_of
 
 # The facets that an item has lists of, and the columns those are in; others are attributes.
 LIST_FACETS = {"category": "categories", "tag": "tags"}
@@ -37,6 +38,7 @@ def item_keys(items: pa.Table, item_ids: pa.Array, facets: tuple[str, ...]) -> K
     Parameters
     ----------
     items : item_id, categories, tags, attributes; at most one row an item.
+    item_ids : of items, some of them with the name of a text (`named.py`).
     """
     item, key, known = [], [], []
     offset = 0
@@ -60,7 +62,9 @@ def item_keys(items: pa.Table, item_ids: pa.Array, facets: tuple[str, ...]) -> K
 def _of_facet(items: pa.Table, item_ids: pa.Array, facet: str) -> tuple[Integers, pa.Array]:
     """Items and keys, one entry a link; item -1 for others than `item_ids`."""
     if facet == "item":
-        return np.arange(len(item_ids)), item_ids
+        own = item_of(item_ids)
+        is_item = pc.is_valid(own)
+        return np.flatnonzero(is_item), own.filter(is_item)
     item = places(items.column("item_id"), item_ids)
     if facet in LIST_FACETS:
         listed = items.column(LIST_FACETS[facet]).combine_chunks()

@@ -17,12 +17,13 @@ from pyarrow.compute import Expression, field
 
 from ebb.config import Events
 from ebb.interests.coding import micros, micros_of
+from ebb.interests.named import with_texts_named
 from ebb.interests.netting import among
 from ebb.interests.setup import Reading, Setup, Stored
 from ebb.interests.slots import USER_BUCKETS, Slots
 from ebb.interests.stored import counts_later, reach
 from ebb.lake import Lake
-from ebb.language.labelled_table import with_labels
+from ebb.language.labelled_table import with_labels, with_texts
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 _PAIR = ["user_id", "item_id"]
@@ -86,8 +87,13 @@ class Needed:
             return _all_fresh(self._events(self._users)), _sums_schema(self._setup).empty_table()
         return self._beside(self._reading.stored)
 
-    def items(self) -> pa.Table:
-        """The item versions known at the as_of, with their labels; at most one row an item."""
+    def items(self, item_ids: pa.Array) -> pa.Table:
+        """The item versions known at the as_of, with their labels; at most one row an item.
+
+        Parameters
+        ----------
+        item_ids : those asked for; of them each that names a text has a row of its own.
+        """
         if self._setup.facets == ("item",):
             return pa.schema(_ITEM).empty_table()
         at = pa.scalar(self._as_of, _INSTANT)
@@ -100,7 +106,10 @@ class Needed:
         versions = labels.versions_at(lambda: self._lake.newest_first("labellers"), self._as_of)
         theirs = field("version").isin(pa.array(versions.values(), pa.string()))
         made = self._lake.read("item_tags", _TAGS, theirs)
-        return with_labels(items, made, versions, labels.language)
+        items = with_labels(items, made, versions, labels.language)
+        if not labels.told:
+            return items
+        return with_texts(items.select(list(_ITEM)), item_ids, made, versions.get("tag", ""))
 
     def half_lives(self) -> pa.Table:
         """What was learned of the users in the setup's fit: user_id, facet, half_life_days."""
@@ -155,7 +164,10 @@ class Needed:
             known = known & (field("batch") < below)
         if rows is not None:
             known = known & rows
-        return self._lake.read("events", pa.schema(columns), known)
+        if not setup.told:
+            return self._lake.read("events", pa.schema(columns), known)
+        events = self._lake.read("events", pa.schema(columns | {"text": pa.string()}), known)
+        return with_texts_named(events, setup.told)
 
 
 def _sums_schema(setup: Setup) -> pa.Schema:

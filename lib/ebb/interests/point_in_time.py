@@ -17,6 +17,7 @@ from ebb.config import Config
 from ebb.forgetting.fits import Fit
 from ebb.interests.keys import keys_of
 from ebb.interests.lives import lives
+from ebb.interests.named_columns import item_of, text_of, with_texts_named
 from ebb.interests.own import OwnHalfLives, with_own_at_instants
 from ebb.interests.stored import counts_later
 from ebb.interests.stream import Plan, feature_batches
@@ -33,6 +34,7 @@ def features_at(
     items: DataFrame,
     config: Config,
     own: OwnHalfLives | None = None,
+    texts: DataFrame | None = None,
 ) -> DataFrame:
     """Compute the measures of each user at each instant, from what came strictly before it.
 
@@ -44,6 +46,8 @@ def features_at(
     items : all versions of the `items` table.
     own : what `own.learned` gives, where a measure goes by users' own half-lives: at each instant
         by those learned up to it.
+    texts : of events, with their tags (`labelled.labelled_texts`), which are keys of the facet
+        `tag`; None reads none.
 
     Returns
     -------
@@ -64,7 +68,7 @@ def features_at(
     rows = _entities(entities, facets)
     if own is not None and fits:
         rows = with_own_at_instants(rows, own, facets)
-    stream = _events(events, items, config).unionByName(rows, allowMissingColumns=True)
+    stream = _events(events, items, config, texts).unionByName(rows, allowMissingColumns=True)
     order = ("user_id", "at", *(("event_id",) if counts_later(measures) else ()))
     kinds = [(m.name, "timestamp" if m.aggregate == "last" else "double") for m in measures]
     schema = ", ".join(
@@ -103,17 +107,23 @@ def _check(entities: DataFrame) -> None:
     )
 
 
-def _events(events: DataFrame, items: DataFrame, config: Config) -> DataFrame:
+def _events(
+    events: DataFrame, items: DataFrame, config: Config, texts: DataFrame | None
+) -> DataFrame:
     """The stream's rows of events: those that a measure may count, once a life."""
     counting = counts_later(config.interests.measures)
     facets = config.facets
-    living = lives(events, config.events)
+    told = (config.language.events or ()) if config.language and texts is not None else ()
+    living = lives(with_texts_named(events, told), config.events)
     if not counting:  # what is on no item only matters to the numbering of events
         living = living.where(F.col("item_id").isNotNull())
     if facets == ("item",):
         linked = living.withColumn("links", F.lit(None).cast("string"))
+    elif texts is None:
+        written = _links(items, facets).withColumn("links", _written(F.col("links")))
+        linked = living.join(written, on="item_id", how="left")
     else:
-        linked = living.join(_links(items, facets), on="item_id", how="left")
+        linked = _linked_with_texts(living, items, facets, texts)
     kinds = F.array(*map(F.lit, config.events.types))
     return linked.select(
         "user_id",
@@ -184,7 +194,43 @@ def _links(items: DataFrame, facets: tuple[str, ...]) -> DataFrame:
     )
     instants = [F.unix_micros(name).alias(name) for name in ("since", "until")]
     link = F.struct("facet", "key", *instants)
-    return times.groupBy("item_id").agg(_written(F.collect_list(link)).alias("links"))
+    return times.groupBy("item_id").agg(F.collect_list(link).alias("links"))
+
+
+def _linked_with_texts(
+    living: DataFrame, items: DataFrame, facets: tuple[str, ...], texts: DataFrame
+) -> DataFrame:
+    """Events whose item_id may name a text, with the links of both and the item alone.
+
+    What a text says holds whatever its item's tags were, so that a key of both is the text's.
+    """
+    tag = F.lit(facets.index("tag"))
+    ever = F.lit(None).cast("bigint")
+    said = F.transform(
+        F.array_distinct("tags"),
+        lambda key: F.struct(
+            tag.alias("facet"), key.alias("key"), ever.alias("since"), ever.alias("until")
+        ),
+    )
+    by_text = texts.select("text_name", said.alias("said"))
+    parts = {"text_name": text_of(F.col("item_id")), "item_id": item_of(F.col("item_id"))}
+    joined = (
+        living.withColumns(parts)
+        .join(_links(items, facets), on="item_id", how="left")
+        .join(by_text, on="text_name", how="left")
+    )
+    others = F.filter(
+        "links",
+        lambda link: (
+            ~F.exists(
+                "said", lambda own: (own["facet"] == link["facet"]) & (own["key"] == link["key"])
+            )
+        ),
+    )
+    links = F.when(F.col("said").isNull(), F.col("links")).otherwise(
+        F.concat("said", F.coalesce(others, F.slice("said", 1, 0)))
+    )
+    return joined.withColumn("links", F.when(links.isNotNull(), _written(links)))
 
 
 def _written(links: Column) -> Column:

@@ -11,12 +11,13 @@ from pyspark.sql import functions as F
 
 from ebb.events.catalogue import versions_at
 from ebb.interests.counted import counted
+from ebb.interests.named_columns import with_texts_named
 from ebb.interests.own import OwnHalfLives, learned_in
 from ebb.interests.setup import Reading, Setup, choose_reading
 from ebb.interests.snapshot import interests_from_events, interests_with_stored
 from ebb.interests.state import apart, lacking, stored_rows
 from ebb.interests.stored import reach
-from ebb.language.labelled import labelled_items
+from ebb.language.labelled import labelled_items, labelled_texts
 from ebb.schema import EVENTS, HALF_LIVES, INTEREST_STATE
 from ebb.tables import Tables
 
@@ -46,8 +47,8 @@ def interests_at(tables: Tables, as_of: datetime, users: DataFrame | None = None
     setup, stored = reading.setup, reading.stored
     events = _known(tables, reading, users)
     items = versions_at(labelled_items(tables, setup.labels, as_of), as_of)
-    own = _own(tables, setup, users)
-    shared = (items, setup.facets, setup.interests, setup.events.types, as_of, own)
+    own, texts = _own(tables, setup, users), labelled_texts(tables, setup.labels, as_of)
+    shared = (items, setup.facets, setup.interests, setup.events.types, as_of, own, texts)
     if stored is None:
         return interests_from_events(counted(events, setup.events, as_of), *shared)
     reaching = reach(setup.interests.measures) or timedelta(0)
@@ -64,7 +65,7 @@ def plan_reading(tables: Tables, as_of: datetime) -> Reading:
 
 
 def _known(tables: Tables, reading: Reading, users: DataFrame | None) -> DataFrame:
-    events = tables.read(EVENTS)
+    events = with_texts_named(tables.read(EVENTS), reading.setup.told)
     if reading.below is not None:
         events = events.where(F.col("batch") < F.lit(reading.below))
     return _of_users(events, users)

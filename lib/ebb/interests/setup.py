@@ -31,7 +31,8 @@ class Setup:
     Attributes
     ----------
     epoch : of the events (`ingest.events_epoch`); it is another after a change under `events`.
-    labels : what gives items further keys; None where nothing does. Stored sums don't hang on it.
+    labels : what gives items further keys; None where nothing does. Stored sums hang on nothing of
+        it but `told`.
     fit : the half-lives that measures by users' own go by; None where there is no such measure, or
         none were learned yet.
     """
@@ -52,6 +53,11 @@ class Setup:
     @property
     def sums(self) -> tuple[Sum, ...]:
         return distinct_sums(self.parts)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Types of events whose texts are kept beside their items (`named.py`)."""
+        return self.labels.told if self.labels else ()
 
     def to_facts(self) -> dict[str, Any]:
         return {
@@ -77,8 +83,9 @@ class Setup:
     def stores_as(self, other: Setup) -> bool:
         """Whether sums stored under the other hold under this one as well."""
         same_slots = self.interests.slots == other.interests.slots
+        same_events = self.epoch == other.epoch and self.told == other.told
         same_sums = self.sums == other.sums and self.fit == other.fit
-        return self.epoch == other.epoch and same_slots and same_sums
+        return same_events and same_slots and same_sums
 
     def with_fit(self, fits: Commits, as_of: datetime) -> Setup:
         """The same with the half-lives that hold at an instant, where a measure goes by them."""

@@ -34,6 +34,7 @@ def interests_from_events(
     types: Mapping[str, EventType],
     as_of: datetime,
     own: OwnHalfLives | None = None,
+    texts: DataFrame | None = None,
 ) -> DataFrame:
     """Compute the interests of all users at `as_of` from their events: the full rebuild.
 
@@ -43,13 +44,15 @@ def interests_from_events(
     items : item versions that hold at `as_of`, one row an item.
     types : the configured event types.
     own : learned half-lives, for measures by users' own; None where nothing was learned.
+    texts : of events, with their tags (`labelled.labelled_texts`); None where none are read.
 
     Returns
     -------
     DataFrame of as_of, user_id, facet, key, n, last_ts, one column a measure and a ratio, share,
     rank, drift, trend.
     """
-    return interests_of(_by_user(events, settings), items, facets, settings, types, as_of, own)
+    users = _by_user(events, settings)
+    return interests_of(users, items, facets, settings, types, as_of, own, texts)
 
 
 def interests_with_stored(
@@ -61,6 +64,7 @@ def interests_with_stored(
     types: Mapping[str, EventType],
     as_of: datetime,
     own: OwnHalfLives | None = None,
+    texts: DataFrame | None = None,
 ) -> DataFrame:
     """The same from sums stored for (user, item) and the events that they lack.
 
@@ -74,7 +78,7 @@ def interests_with_stored(
     both = _by_user(events, settings, "fresh").unionByName(
         stored.repartition("user_id"), allowMissingColumns=True
     )
-    return interests_of(both, items, facets, settings, types, as_of, own)
+    return interests_of(both, items, facets, settings, types, as_of, own, texts)
 
 
 def interests_of(
@@ -85,12 +89,13 @@ def interests_of(
     types: Mapping[str, EventType],
     as_of: datetime,
     own: OwnHalfLives | None,
+    texts: DataFrame | None,
 ) -> DataFrame:
     fit = held_at(own.fits, as_of) if own else None
     parts = stored_parts(settings.measures, facets, fit.tuned if fit else {})
     sums = distinct_sums(parts)
     per_item = _per_item(with_own(rows, own, as_of, sums), sums, settings, types, as_of)
-    keyed = with_keys(per_item, items, facets)
+    keyed = with_keys(per_item, items, facets, texts)
     # Where items are the only keys there is nothing left to sum.
     summed = keyed if facets == ("item",) else _per_key(keyed, sums)
     place = ("user_id", "facet", "key")

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from ebb.config import Config, Events
 from ebb.events.ingest import events_epoch, user_bucket
 from ebb.interests.counted import counted
+from ebb.interests.named_columns import with_texts_named
 from ebb.interests.own import learned_in, with_own
 from ebb.interests.setup import Setup, Stored, latest
 from ebb.interests.slots import USER_BUCKETS, Slots
@@ -158,15 +159,17 @@ def _setup(tables: Tables, config: Config, as_of: datetime) -> Setup:
 
 
 def _everything(tables: Tables, setup: Setup, as_of: datetime) -> DataFrame:
-    events = counted(tables.read(EVENTS), setup.events, as_of, "user_bucket")
-    return _with_own(tables, events, setup, as_of)
+    events = with_texts_named(tables.read(EVENTS), setup.told)
+    known = counted(events, setup.events, as_of, "user_bucket")
+    return _with_own(tables, known, setup, as_of)
 
 
 def _brought(
     tables: Tables, before: Stored, as_of: datetime, numbers: tuple[int, ...]
 ) -> DataFrame:
     """Stored sums of the slots, and the events that they lack."""
-    events = tables.read(EVENTS).where(_in_slots(numbers, before.slots.count))
+    own = tables.read(EVENTS).where(_in_slots(numbers, before.slots.count))
+    events = with_texts_named(own, before.setup.told)
     needed = lacking(events, before.slots, as_of, timedelta(0))
     rows = stored_rows(tables, before).where(F.col("slot").isin(*numbers)).drop("slot")
     fresh, kept = apart(needed, rows, events, before.setup.events, as_of)

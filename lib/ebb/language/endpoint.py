@@ -22,6 +22,7 @@ from pyspark.sql import DataFrame
 from ebb.language.asking import Asker, UnreachableError, excerpt
 from ebb.language.encoder import VECTORS, Fitted, Floats, of_unit_length, vector_batch, version_of
 from ebb.language.settings import Endpoint
+from ebb.language.texts import catalogue_first
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class EndpointEncoder:
 
     def encode(self, texts: DataFrame, fitted: Fitted) -> DataFrame:
         client = Client(self.settings, Asker(self.settings, os.environ.get(self.settings.key_from)))
-        some = texts.orderBy("item_id", "text_hash").limit(self.settings.budget).coalesce(1)
+        some = catalogue_first(texts).limit(self.settings.budget).coalesce(1)
         return some.mapInArrow(partial(encoded, client), VECTORS)
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from ebb.interests.named import MARK
 from ebb.language.labels import Labels
 from ebb.language.settings import Language
 from ebb.language.texts import text_hash
@@ -35,6 +36,25 @@ def labelled_items(tables: Tables, labels: Labels | None, as_of: datetime) -> Da
         return items
     versions = labels.versions_at(lambda: tables.newest_first(LABELLERS), as_of)
     return with_labels(items, tables.read(ITEM_TAGS), versions, labels.language)
+
+
+def labelled_texts(tables: Tables, labels: Labels | None, as_of: datetime) -> DataFrame | None:
+    """The texts of events that have tags which hold at an instant; None where none are read.
+
+    Parameters
+    ----------
+    labels, as_of : as of `labelled_items`.
+
+    Returns
+    -------
+    DataFrame of text_name (`interests.named`) and tags.
+    """
+    if labels is None or not labels.told:
+        return None
+    versions = labels.versions_at(lambda: tables.newest_first(LABELLERS), as_of)
+    made = tables.read(ITEM_TAGS).where(F.col("version") == versions.get("tag", ""))
+    of_texts = made.where(F.col("item_id").startswith(MARK))
+    return of_texts.select(F.col("item_id").alias("text_name"), "tags")
 
 
 def with_labels(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ebb.language.settings import HASH_LENGTH, LIST_FIELDS, Language
+from ebb.interests.named import TEXT, hash_of, item_of
+from ebb.language.settings import LIST_FIELDS, Language
 
 _TAGS = pa.list_(pa.string())
 _ATTRIBUTES = pa.map_(pa.string(), pa.string())
@@ -47,6 +48,27 @@ def with_labels(
     return items
 
 
+def with_texts(items: pa.Table, item_ids: pa.Array, made: pa.Table, version: str) -> pa.Table:
+    """Items, and beside them a row for each id that names a text, with the text's tags as well.
+
+    Parameters
+    ----------
+    items : item_id, categories, tags, attributes; one row an item.
+    made : version, item_id, tags. version : of the tags that hold.
+    """
+    told = item_ids.filter(pc.match_substring_regex(item_ids, TEXT))
+    of_text = {row["item_id"]: row["tags"] for row in made.to_pylist() if row["version"] == version}
+    theirs = item_of(told)
+    meant = items.filter(pc.is_in(items.column("item_id"), theirs.drop_null()))
+    known = {row["item_id"]: row for row in meant.to_pylist()}
+    rows = []
+    for name, item in zip(told.to_pylist(), theirs.to_pylist(), strict=True):
+        own = known.get(item, {})
+        said = of_text.get(name.removeprefix(item or ""), [])
+        rows.append({**own, "item_id": name, "tags": [*(own.get("tags") or ()), *said]})
+    return pa.concat_tables([items, pa.Table.from_pylist(rows, items.schema)])
+
+
 def text_hash(values: Sequence[Any], language: Language) -> str:
     """The hash of the text of a version's fields, in the order of `language.fields`."""
     parts: list[str] = []
@@ -55,8 +77,7 @@ def text_hash(values: Sequence[Any], language: Language) -> str:
             parts.append("\n".join(part for part in value or () if part is not None))
         elif value is not None:
             parts.append(value)
-    text = "\n".join(parts)[: language.characters]
-    return hashlib.sha256(text.encode()).hexdigest()[:HASH_LENGTH]
+    return hash_of("\n".join(parts)[: language.characters])
 
 
 def _with(items: pa.Table, name: str, column: pa.Array) -> pa.Table:

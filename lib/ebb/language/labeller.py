@@ -12,11 +12,11 @@ from typing import Protocol
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
+from ebb.language.chatting import GIVEN
 from ebb.language.encoder import Fitted
 from ebb.language.settings import AnyTagger, Topics
 
 LABELS = "item_id string, text_hash string, tags array<string>, dropped int, outcome string"
-GIVEN, REFUSED, UNREADABLE = "given", "refused", "unreadable"
 _ARROW = pa.schema(
     [
         ("item_id", pa.string()),

@@ -41,6 +41,11 @@ class Labels:
         configs = {facet: config.fingerprint(*sections_of(config, facet)) for facet in wanted}
         return Labels(config.language, configs) if config.language and configs else None
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Types of events whose texts give keys."""
+        return (self.language.events or ()) if "tag" in self.configs else ()
+
     def to_facts(self) -> dict[str, Any]:
         return {"language": self.language.model_dump(mode="json"), "configs": dict(self.configs)}
 
@@ -77,5 +82,10 @@ def sections_of(config: Config, facet: str) -> tuple[str, ...]:
     if facet == "topic":
         return (*_TEXTS, "language.encoder", "language.topics")
     tagger = config.language.tagger if config.language else None
-    by_vectors = tagger is not None and tagger.kind == "zero_shot"
-    return (*_TEXTS, *(("language.encoder",) if by_vectors else ()), "language.tagger")
+    by_vectors = ("language.encoder",) if reads_vectors(tagger) else ()
+    return (*_TEXTS, *by_vectors, "language.tagger")
+
+
+def reads_vectors(tagger: AnyTagger | None) -> bool:
+    """Whether a tagger looks at texts' vectors."""
+    return tagger is not None and tagger.kind == "zero_shot"

@@ -107,6 +107,17 @@ class Endpoint(Asked):
     budget: int = Field(default=100_000, ge=1)
 
 
+class Talking(Asked):
+    """A chat endpoint, as OpenAI has it; `url` ends in /chat/completions.
+
+    Attributes
+    ----------
+    answer_tokens : an answer is cut off after so many.
+    """
+
+    answer_tokens: int = Field(default=200, ge=1)
+
+
 AnyEncoder = Annotated[Tfidf | SentenceTransformers | Endpoint, Field(discriminator="kind")]
 
 Tag = Annotated[str, Field(min_length=1, max_length=60)]
@@ -159,25 +170,29 @@ class ZeroShot(_Listed):
         """The encoder is fitted, if anything is."""
 
 
-class Chat(Asked, _Listed):
-    """A chat endpoint, as OpenAI has it, is asked once a text; `url` ends in /chat/completions.
+class Chat(Talking, _Listed):
+    """A chat endpoint is asked once a text.
 
     Attributes
     ----------
     tags : the only ones it may give; None lets it find words of its own.
     most : tags an item.
-    answer_tokens : an answer is cut off after so many.
     budget : texts a night, which is what a night may cost; the rest waits for the nights after.
     """
 
     kind: Literal["chat"]
     tags: tuple[Tag, ...] | None = None
     most: int = Field(default=5, ge=1)
-    answer_tokens: int = Field(default=200, ge=1)
     budget: int = Field(default=1_000, ge=1)
 
 
 AnyTagger = Annotated[KeyTerms | ZeroShot | Chat, Field(discriminator="kind")]
+
+
+class TopicNames(Talking):
+    """A chat endpoint is asked once a topic for its name, when topics are found."""
+
+    kind: Literal["chat"] = "chat"
 
 
 class Topics(_Section):
@@ -187,6 +202,7 @@ class Topics(_Section):
     ----------
     count : of topics, where there are so many different texts.
     words : of a topic's label.
+    chat : names topics instead; None leaves them their words.
     every : after so long they are found anew.
     passes : over the vectors while they are found, at most.
     seed : of where they start.
@@ -194,6 +210,7 @@ class Topics(_Section):
 
     count: int = Field(default=50, ge=2, le=5_000)
     words: int = Field(default=3, ge=1)
+    chat: TopicNames | None = None
     every: Duration = timedelta(days=30)
     passes: int = Field(default=20, ge=1)
     seed: int = 7
@@ -204,6 +221,26 @@ class Topics(_Section):
         return "topics"
 
 
+class Portraits(Talking, _Listed):
+    """A chat endpoint is asked for readable tags of people whose interests moved.
+
+    Attributes
+    ----------
+    tags : the only ones it may give; None lets it find words of its own.
+    most : tags a person.
+    keys : it is told of each facet, the strongest.
+    moved : somebody is asked about again when more than this part of the keys told is new.
+    budget : people a night, which is what a night may cost; the rest waits for the nights after.
+    """
+
+    kind: Literal["chat"] = "chat"
+    tags: tuple[Tag, ...] | None = None
+    most: int = Field(default=5, ge=1)
+    keys: int = Field(default=8, ge=1)
+    moved: float = Field(default=0.3, ge=0, lt=1)
+    budget: int = Field(default=200, ge=1)
+
+
 class Language(_Section):
     """How items' texts become vectors, tags and topics.
 
@@ -211,6 +248,8 @@ class Language(_Section):
     ----------
     encoder : what makes vectors.
     tagger : what makes tags; None makes none. topics : None finds none.
+    events : types of events whose texts the tagger reads, too; None reads none.
+    portraits : what makes readable tags of people; None makes none.
     fields : of an item, in this order; what it lacks is left out.
     characters : of an item's text that are looked at; the rest is left out.
     """
@@ -218,6 +257,8 @@ class Language(_Section):
     encoder: AnyEncoder = Tfidf(kind="tfidf")
     tagger: AnyTagger | None = None
     topics: Topics | None = None
+    events: tuple[str, ...] | None = None
+    portraits: Portraits | None = None
     fields: tuple[TextField, ...] = ("title", "text", "categories", "tags")
     characters: int = Field(default=5_000, ge=1)
 

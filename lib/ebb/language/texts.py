@@ -1,4 +1,4 @@
-"""The text of each item, made of the fields of a version, with its hash."""
+"""Texts with their hashes: that of each item, made of a version's fields, and those of events."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from ebb.language.settings import HASH_LENGTH, LIST_FIELDS, Language
+from ebb.interests.named import MARK
+from ebb.interests.named_columns import hash_of, text_name
+from ebb.language.settings import LIST_FIELDS, Language
 
 
 def texts_at(items: DataFrame, as_of: datetime, settings: Language) -> DataFrame:
@@ -36,26 +38,44 @@ def texts_before(items: DataFrame, as_of: datetime, settings: Language) -> DataF
     return _with_texts(known, settings).dropDuplicates(["item_id", "text_hash"])
 
 
+def texts_of_events(events: DataFrame, as_of: datetime, settings: Language) -> DataFrame:
+    """Every text of an event before `as_of` that is read, once; columns as of `texts_at`.
+
+    Its item_id is its name (`interests.named`).
+    """
+    known = events.where(
+        (F.col("event_ts") < F.lit(as_of))
+        & F.col("event_type").isin(*(settings.events or ()))
+        & F.col("text").isNotNull()
+    )
+    return known.select(
+        text_name(F.col("text")).alias("item_id"),
+        hash_of(F.col("text")).alias("text_hash"),
+        F.substring("text", 1, settings.characters).alias("text"),
+    ).dropDuplicates(["item_id"])
+
+
+def catalogue_first(texts: DataFrame) -> DataFrame:
+    """Texts of items and of events in the order in which a budget is spent on them."""
+    return texts.orderBy(F.col("item_id").startswith(MARK), "item_id", "text_hash")
+
+
 def text_hash(settings: Language) -> Column:
     """The hash of a version's text; also where it has none."""
-    return _hash(_text(settings))
+    return hash_of(_text(settings))
 
 
 def _with_texts(versions: DataFrame, settings: Language) -> DataFrame:
     return (
         versions.select("item_id", _text(settings).alias("text"))
         .where(F.trim("text") != "")
-        .select("item_id", _hash(F.col("text")).alias("text_hash"), "text")
+        .select("item_id", hash_of(F.col("text")).alias("text_hash"), "text")
     )
 
 
 def _text(settings: Language) -> Column:
     fields = [_field(name) for name in settings.fields]
     return F.substring(F.concat_ws("\n", *fields), 1, settings.characters)
-
-
-def _hash(text: Column) -> Column:
-    return F.substring(F.sha2(text, 256), 1, HASH_LENGTH)
 
 
 def _field(name: str) -> Column:

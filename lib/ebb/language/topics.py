@@ -16,6 +16,7 @@ from ebb.language.cosines import Doubles, nearest, rows_of
 from ebb.language.encoder import Fitted
 from ebb.language.labeller import LABELS, label_batch
 from ebb.language.settings import Topics
+from ebb.language.topic_names import TOLD, names_of
 from ebb.language.topics_fit import Found, find_topics
 
 
@@ -27,7 +28,9 @@ class TopicLabeller:
     by_vectors: bool = True
 
     def fit(self, texts: DataFrame) -> Fitted:
-        model = _to_bytes(find_topics(texts, self.settings))
+        most = max(self.settings.words, TOLD if self.settings.chat else 0)
+        found = find_topics(texts, self.settings, most)
+        model = _to_bytes(found, names_of(found.terms, self.settings))
         return Fitted(hashlib.sha256(model).hexdigest()[:16], model)
 
     def label(self, texts: DataFrame, fitted: Fitted) -> DataFrame:
@@ -42,12 +45,12 @@ def topics_of(fitted: Fitted) -> pa.Table:
     return from_bytes(fitted.model)
 
 
-def _to_bytes(found: Found) -> bytes:
+def _to_bytes(found: Found, labels: list[str]) -> bytes:
     centres = found.centres
     starts = np.arange(len(centres) + 1, dtype=np.int32) * centres.shape[1]
     columns = {
         "topic": pa.array(np.arange(len(centres), dtype=np.int32)),
-        "label": pa.array(found.labels, pa.string()),
+        "label": pa.array(labels, pa.string()),
         "items": pa.array(found.items),
         "centre": pa.ListArray.from_arrays(pa.array(starts), pa.array(centres.ravel())),
     }

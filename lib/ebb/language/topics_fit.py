@@ -1,4 +1,4 @@
-"""Finds topics on Spark: spherical k-means of the texts' vectors, named by their terms.
+"""Finds topics on Spark: spherical k-means of the texts' vectors, and terms that tell them apart.
 
 It starts from k-means++ (Arthur and Vassilvitskii 2007) on a sample, and goes on by Lloyd's passes
 over all vectors, each centre the direction of the sum of those nearest to it (Dhillon and Modha
@@ -38,20 +38,22 @@ class Found:
 
     Attributes
     ----------
-    centres : (k, r) of length 1. items : (k,) nearest to each. labels : (k,) all different.
+    centres : (k, r) of length 1. items : (k,) nearest to each.
+    terms : (k,) those that tell each from the rest, the most telling first.
     """
 
     centres: Floats
     items: Integers
-    labels: list[str]
+    terms: list[list[str]]
 
 
-def find_topics(texts: DataFrame, settings: Topics) -> Found:
-    """Find and name the topics of texts; runs jobs.
+def find_topics(texts: DataFrame, settings: Topics, terms: int) -> Found:
+    """Find the topics of texts, and what tells them apart; runs jobs.
 
     Parameters
     ----------
     texts : text_hash, text, vector; one row an item.
+    terms : of a topic, at most.
     """
     with stored(texts.select("text_hash", "text", "vector")) as known:
         centres = first_centres(_sample(known), settings.count, settings.seed)
@@ -64,8 +66,8 @@ def find_topics(texts: DataFrame, settings: Topics) -> Found:
         order = np.argsort(-items, kind="stable")
         order = order[items[order] > 0]
         centres, items = centres[order], items[order]
-        labels = _labels(known, centres, settings.words)
-    return Found((centres / SCALE).astype(np.float32), items, labels)
+        telling = _telling(known, centres, terms)
+    return Found((centres / SCALE).astype(np.float32), items, telling)
 
 
 def first_centres(vectors: Doubles, count: int, seed: int) -> Doubles:
@@ -130,9 +132,9 @@ def _sums(centres: Doubles, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Re
     yield pa.RecordBatch.from_arrays(columns, names=names)
 
 
-# --------------------------------------------------------------------------------- names
-def _labels(known: DataFrame, centres: Doubles, words: int) -> list[str]:
-    """The terms that tell each topic from the rest; those of two that are the same are numbered.
+# --------------------------------------------------------------------------------- terms
+def _telling(known: DataFrame, centres: Doubles, most: int) -> list[list[str]]:
+    """The terms that tell each topic from the rest, the most telling first; ties by term.
 
     A term scores p · log(p / q): p of the topic's texts have it, q of the others, with one more
     that has it.
@@ -152,7 +154,7 @@ def _labels(known: DataFrame, centres: Doubles, words: int) -> list[str]:
         found = (
             counts.withColumn("score", significant(_score()))
             .withColumn("place", F.row_number().over(best))
-            .where((F.col("place") <= words) & (F.col("score") > 0))
+            .where((F.col("place") <= most) & (F.col("score") > 0))
             .orderBy("topic", "place")
             .select("topic", "term")
             .collect()
@@ -160,17 +162,7 @@ def _labels(known: DataFrame, centres: Doubles, words: int) -> list[str]:
     terms: list[list[str]] = [[] for _ in centres]
     for row in found:
         terms[row["topic"]].append(row["term"])
-    return numbered([", ".join(own) or "other" for own in terms])
-
-
-def numbered(labels: list[str]) -> list[str]:
-    """Labels, of which a second of the same words is called so."""
-    seen: dict[str, int] = {}
-    found = []
-    for label in labels:
-        seen[label] = seen.get(label, 0) + 1
-        found.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
-    return found
+    return terms
 
 
 def _score() -> Column:
