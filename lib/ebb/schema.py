@@ -321,7 +321,7 @@ RANKERS = Table(
         ("ndcg_other", _DOUBLE, "that of the best other strategy"),
         ("other", _STRING, "which one that is"),
         ("ahead", _DOUBLE, "how far it is ahead of the other, over windows that may differ"),
-        ("ahead_low", _DOUBLE, "its 95 % interval, over users and windows"),
+        ("ahead_low", _DOUBLE, "its 90 % interval, over users and windows"),
         ("ahead_high", _DOUBLE, "the same"),
         ("users", _LONG, "users judged, each once a window"),
         ("windows", _INT, "label windows that it was at last fitted on"),

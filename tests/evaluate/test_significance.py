@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import bootstrap, norm
+from scipy.stats import bootstrap, norm, t
 
 from ebb.evaluate import significance
 from ebb.evaluate.significance import (
@@ -44,7 +44,7 @@ def test_windows_that_differ_count_each_as_one() -> None:
     noise = np.tile([-0.01, 0.01], 200)
     found = across_windows([mean + noise for mean in means])
     assert found.users == 1_600 and found.value == pytest.approx(means.mean())
-    reach = norm.ppf(0.975) * means.std(ddof=1) / 2
+    reach = t.ppf(0.975, 3) * means.std(ddof=1) / 2
     assert (found.low, found.high) == pytest.approx((0.015 - reach, 0.015 + reach))
 
 
@@ -55,6 +55,12 @@ def test_windows_that_are_alike_are_as_sure_as_their_users() -> None:
     assert found.high - found.value == pytest.approx(norm.ppf(0.975) / np.sqrt(125))
     alone = across_windows([[1.0, 1.2]])
     assert alone.high - alone.value == pytest.approx(norm.ppf(0.975) * 0.1)
+
+
+def test_three_windows_that_happen_to_agree_are_no_surer_than_their_users() -> None:
+    # Three means that are the same to the last digit, each of a variance of .01.
+    found = across_windows([[1.0, 1.2]] * 3)
+    assert found.high - found.value == pytest.approx(t.ppf(0.975, 2) * 0.1 / np.sqrt(3))
 
 
 def test_windows_without_users_or_differences_prove_nothing() -> None:

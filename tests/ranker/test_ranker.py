@@ -160,6 +160,9 @@ def test_windows_that_disagree_prove_nothing_however_many_users_they_have(
     # Far beyond the luck of 150 users on each window, and on average well ahead.
     wide = verdict([judged(views[k], by, 0.5) for k, by in enumerate((0.55, 0.9, 0.51))])
     assert wide.ahead.value > 0.1 and not wide.promoted and "more than noise" in wide.reason
+    # Ahead on each by many deviations, but by .05 on one and .01 on another: a fourth may differ.
+    news = verdict([judged(views[k], by, 0.5) for k, by in enumerate((0.53, 0.55, 0.51))])
+    assert news.ahead.value > 0.02 and not news.promoted and "more than noise" in news.reason
 
 
 def test_without_trees_the_ranker_is_the_blend(views: list[View]) -> None:

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from scipy.special import stdtrit
 
 DRAWS = 2_000
 LEVEL = 0.95
@@ -132,7 +133,9 @@ def across_windows(windows: Sequence[ArrayLike], *, level: float = LEVEL) -> Int
 
     Random effects (DerSimonian & Laird 1986): a window's mean is off by the luck of its users and
     by what all of them share. Where windows differ by more than users' luck, few of them say
-    little, however many users each has. With two or three the interval is still a little narrow.
+    little, however many users each has. From three windows on the interval is that of Hartung and
+    Knapp (2001), Student's t of how the windows differ, but never narrower than users' luck makes
+    it; of two, whose t would prove nothing whatever they say, it is still a little narrow.
 
     Parameters
     ----------
@@ -147,8 +150,19 @@ def across_windows(windows: Sequence[ArrayLike], *, level: float = LEVEL) -> Int
         variances = variances + _variance_between(means, variances)
     weights = 1.0 / variances
     value = float(weights @ means / weights.sum())
-    reach = NormalDist().inv_cdf((1.0 + level) / 2.0) / float(np.sqrt(weights.sum()))
+    reach = _reach(means - value, weights, level)
     return Interval(value, value - reach, value + reach, sum(map(len, figures)), level)
+
+
+def _reach(apart: NDArray[np.float64], weights: NDArray[np.float64], level: float) -> float:
+    """Half the width of the interval of a weighted mean, from how far each window is from it."""
+    below = (1.0 + level) / 2.0
+    width = 1.0 / float(np.sqrt(weights.sum()))
+    freedom = len(weights) - 1
+    if freedom < 2:
+        return NormalDist().inv_cdf(below) * width
+    stretched = float(np.sqrt(max(1.0, weights @ apart**2 / freedom)))
+    return float(stdtrit(freedom, below)) * width * stretched
 
 
 def _variance_between(means: NDArray[np.float64], variances: NDArray[np.float64]) -> float:
