@@ -57,7 +57,7 @@ def fit_baseline(pasts: Pasts, loss: str) -> Baseline:
             return mean
 
         search.step(mean_loss)
-        reached, (intercept, slope) = float(mean_loss()), line.tolist()
+        reached, (intercept, slope) = float(mean_loss().detach()), line.tolist()
         return reached, Baseline(column, intercept, slope)
 
     with _settled(0):
