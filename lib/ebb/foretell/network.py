@@ -21,6 +21,8 @@ class Network(nn.Module):
 
     def __init__(self, settings: Foretell) -> None:
         super().__init__()
+        self.begun: Tensor
+        self.register_buffer("begun", torch.zeros(FEATURES + 1))
         self.mean: Tensor
         self.deviation: Tensor
         self.register_buffer("mean", torch.zeros(FEATURES))
@@ -35,7 +37,10 @@ class Network(nn.Module):
         for _ in range(settings.layers):
             hidden += [nn.Linear(size, wide), nn.SiLU(), nn.Dropout(settings.dropout)]
             size = wide
-        self.dense = nn.Sequential(*hidden, nn.Linear(size, 1))
+        last = nn.Linear(size, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.dense = nn.Sequential(*hidden, last)
 
     def scale(self, features: Tensor) -> None:
         """Have each feature come in with mean 0 and deviation 1 on these rows."""
@@ -49,4 +54,4 @@ class Network(nn.Module):
             states, _ = self.cells(steps)
             read = torch.cat([read, states[:, -1]], dim=1)
         scores: Tensor = self.dense(read)[:, 0]
-        return scores
+        return scores + features @ self.begun[:-1] + self.begun[-1]

@@ -27,8 +27,6 @@ MOST_EVENTS = 20_000
 # What is added to both sums of a share, so that one that has faded has a logarithm.
 _FAINT = 1e-3
 CHANNELS = 3
-# The columns that say how much of the past is left: what the decayed baseline may lean on.
-DECAYED = tuple(range(2 * len(HALF_LIVES)))
 FEATURES = 3 * len(HALF_LIVES) + 6
 
 

@@ -16,11 +16,10 @@ from torch import Tensor, nn
 
 from ebb.foretell.losses import losses
 from ebb.foretell.network import Network
-from ebb.foretell.pasts import DECAYED, Doubles, Integers, Pasts
+from ebb.foretell.pasts import HALF_LIVES, Doubles, Integers, Pasts
 from ebb.foretell.settings import Foretell
 
 _LARGEST_STEP = 1.0
-_MOST_ITERATIONS = 50
 
 
 @dataclass(frozen=True)
@@ -41,13 +40,21 @@ class Baseline:
 
 
 def fit_baseline(pasts: Pasts, loss: str) -> Baseline:
-    """The line of least loss in each of the columns `DECAYED`, and of these the best."""
-    label, group = torch.from_numpy(pasts.label), torch.from_numpy(pasts.numbered)
-    features = torch.from_numpy(pasts.features).double()
+    """The line of least loss in the figure of each half-life, and of these the best.
+
+    The figure is the logarithm of the key's decayed sum; for ``softmax`` of its share of the user's.
+    """
+    label, group = _label(pasts), torch.from_numpy(pasts.numbered)
+    features = torch.from_numpy(pasts.features)
+    columns = (
+        range(len(HALF_LIVES)) if loss != "softmax" else range(len(HALF_LIVES), 2 * len(HALF_LIVES))
+    )
 
     def fitted(column: int) -> tuple[float, Baseline]:
-        line = torch.zeros(2, dtype=torch.float64, requires_grad=True)
-        search = torch.optim.LBFGS([line], max_iter=_MOST_ITERATIONS, line_search_fn="strong_wolfe")
+        line = torch.zeros(2, requires_grad=True)
+        search = torch.optim.LBFGS(
+            [line], max_iter=25, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
+        )
 
         def mean_loss() -> Tensor:
             search.zero_grad()
@@ -61,16 +68,17 @@ def fit_baseline(pasts: Pasts, loss: str) -> Baseline:
         return reached, Baseline(column, intercept, slope)
 
     with _settled(0):
-        return min((fitted(column) for column in DECAYED), key=lambda one: one[0])[1]
+        return min((fitted(column) for column in columns), key=lambda one: one[0])[1]
 
 
-def fit_network(pasts: Pasts, settings: Foretell) -> Network:
+def fit_network(pasts: Pasts, settings: Foretell, baseline: Baseline) -> Network:
     """Train for so many epochs. The same rows and settings give the same network."""
     with _settled(settings.seed):
         network = Network(settings)
         features, steps = torch.from_numpy(pasts.features), torch.from_numpy(pasts.steps)
-        label = torch.from_numpy(pasts.label.astype(np.float32))
+        label = _label(pasts)
         network.scale(features)
+        network.begun[baseline.column], network.begun[-1] = baseline.slope, baseline.intercept
         optimiser = _optimiser(network, settings)
         batches = -(-len(pasts) // settings.batch)
         dice = np.random.default_rng(settings.seed)
@@ -101,6 +109,10 @@ def _batches(
         group = np.repeat(np.arange(len(chosen)), size)
         within = np.arange(len(group)) - np.repeat(np.cumsum(size) - size, size)
         yield first[group] + within, group
+
+
+def _label(pasts: Pasts) -> Tensor:
+    return torch.from_numpy(pasts.label.astype(np.float32))
 
 
 def _mean(found: Tensor, units: Tensor) -> Tensor:
