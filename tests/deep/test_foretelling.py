@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra deep isn't installed")
 
+from ebb.foretell.contest import verdict
 from ebb.foretell.learn import judge, learn
 from ebb.foretell.losses import foretold, losses
 from ebb.foretell.model import Foreteller
@@ -63,7 +64,7 @@ def every_other(periods: int) -> list[Pasts]:
 @pytest.mark.parametrize(("kind", "loss"), [("dense", "bce"), ("gru", "softmax"), ("lstm", "mse")])
 def test_a_network_learns_a_habit_that_no_decay_foretells(kind: str, loss: str) -> None:
     settings = QUICK.model_copy(update={"kind": kind, "loss": loss})
-    found = judge(every_other(4), settings)
+    found = verdict(judge(every_other(4), settings))
     assert found is not None and found.serves
     assert found.network < 0.3 * found.decayed
 
@@ -87,7 +88,7 @@ def test_the_baseline_finds_the_half_life_and_its_line() -> None:
 
 
 def test_where_the_decayed_past_says_all_the_network_does_not_serve() -> None:
-    found = judge(by_decay(6), QUICK)
+    found = verdict(judge(by_decay(6), QUICK))
     assert found is not None and not found.serves
     assert "no more than noise" in found.sentence
 

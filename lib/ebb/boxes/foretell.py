@@ -40,7 +40,7 @@ def foretell(night: Night, log: RunLog) -> Outcome | None:
     def work(stamp: Stamp) -> StepRun:
         catalogue = versions_at(items_in(night, (facet,), night.as_of), night.as_of)
         with stored(counted_events(night)) as known, stored(catalogue) as items:
-            return _Foretelling(night, settings, known, items).run(stamp)
+            return Foretelling(night, settings, known, items).run(stamp)
 
     inputs = {**versions(night, EVENTS, ITEMS), **labels_made(night, (facet,))}
     stamp = stamp_for(night, _STEP, (*_SECTIONS, *sections_of_keys(night)), inputs)
@@ -48,7 +48,7 @@ def foretell(night: Night, log: RunLog) -> Outcome | None:
 
 
 @dataclass(frozen=True)
-class _Foretelling:
+class Foretelling:
     """What a night foretells from.
 
     Attributes

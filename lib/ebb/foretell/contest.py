@@ -57,7 +57,7 @@ def verdict(judged: Sequence[Judged]) -> Verdict | None:
 
     Parameters
     ----------
-    judged : the periods held out, at least one.
+    judged : the periods held out.
     """
     asked = [one for one in judged if one.units.sum() > 0]
     if not asked:

@@ -63,7 +63,7 @@ def learn(pasts: Sequence[Pasts], settings: Foretell) -> Learned | None:
     """
     from ebb.foretell.model import Foreteller
 
-    found = judge(pasts, settings)
+    found = verdict(judge(pasts, settings))
     if found is None:
         return None
     whole = Pasts.joined(pasts)
@@ -72,16 +72,16 @@ def learn(pasts: Sequence[Pasts], settings: Foretell) -> Learned | None:
     return Learned(last.to_bytes(), found, len(whole), half_life)
 
 
-def judge(pasts: Sequence[Pasts], settings: Foretell) -> Verdict | None:
-    """How what the periods before teach does on the latest; parameters as of `learn`."""
+def judge(pasts: Sequence[Pasts], settings: Foretell) -> list[Judged]:
+    """How what the periods before teach does on each of the latest; parameters as of `learn`."""
     from ebb.foretell.model import Foreteller
 
     held_out, before = pasts[: settings.judged], pasts[settings.judged :]
     if not any(np.any(one.label > 0) for one in before):
-        return None
+        return []
     foreteller = Foreteller.fitted(Pasts.joined(before), settings)
     judged = []
     for one in held_out:
         sums, units = foreteller.losses(one)
         judged.append(Judged(sums["network"], sums["decayed"], units))
-    return verdict(judged)
+    return judged

@@ -35,8 +35,8 @@ class Foreteller:
     @staticmethod
     def fitted(pasts: Pasts, settings: Foretell) -> Foreteller:
         """Both fitted on some rows."""
-        network = fit_network(pasts, settings).double()
-        return Foreteller(settings, network, fit_baseline(pasts, settings.loss))
+        baseline = fit_baseline(pasts, settings.loss)
+        return Foreteller(settings, fit_network(pasts, settings, baseline).double(), baseline)
 
     @staticmethod
     def of(raw: bytes) -> Foreteller:

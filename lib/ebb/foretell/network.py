@@ -2,7 +2,8 @@
 
 Without hidden layers and with ``softmax`` it is I = softmax(W · F + b) over a user's keys, a
 conditional logit (McFadden 1974); with them I = f(X; θ), a multi-layer perceptron. A recurrent one
-reads the latest periods, and its last state stands beside the figures.
+reads the latest periods, and its last state stands beside the figures. What it says is added to the
+decayed baseline's line, and is nothing before it has learned anything.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ class Network(nn.Module):
 
     def __init__(self, settings: Foretell) -> None:
         super().__init__()
-        self.begun: Tensor
-        self.register_buffer("begun", torch.zeros(FEATURES + 1))
+        self.line: Tensor
+        self.register_buffer("line", torch.zeros(FEATURES + 1))
         self.mean: Tensor
         self.deviation: Tensor
         self.register_buffer("mean", torch.zeros(FEATURES))
@@ -54,4 +55,4 @@ class Network(nn.Module):
             states, _ = self.cells(steps)
             read = torch.cat([read, states[:, -1]], dim=1)
         scores: Tensor = self.dense(read)[:, 0]
-        return scores + features @ self.begun[:-1] + self.begun[-1]
+        return scores + features @ self.line[:-1] + self.line[-1]

@@ -42,13 +42,12 @@ class Baseline:
 def fit_baseline(pasts: Pasts, loss: str) -> Baseline:
     """The line of least loss in the figure of each half-life, and of these the best.
 
-    The figure is the logarithm of the key's decayed sum; for ``softmax`` of its share of the user's.
+    The figure is log(1 + the key's decayed sum); for ``softmax`` the log of its share.
     """
     label, group = _label(pasts), torch.from_numpy(pasts.numbered)
     features = torch.from_numpy(pasts.features)
-    columns = (
-        range(len(HALF_LIVES)) if loss != "softmax" else range(len(HALF_LIVES), 2 * len(HALF_LIVES))
-    )
+    first = len(HALF_LIVES) if loss == "softmax" else 0
+    columns = range(first, first + len(HALF_LIVES))
 
     def fitted(column: int) -> tuple[float, Baseline]:
         line = torch.zeros(2, requires_grad=True)
@@ -68,17 +67,20 @@ def fit_baseline(pasts: Pasts, loss: str) -> Baseline:
         return reached, Baseline(column, intercept, slope)
 
     with _settled(0):
-        return min((fitted(column) for column in columns), key=lambda one: one[0])[1]
+        return min(
+            (fitted(column) for column in columns),
+            key=lambda one: one[0],
+        )[1]
 
 
 def fit_network(pasts: Pasts, settings: Foretell, baseline: Baseline) -> Network:
-    """Train for so many epochs. The same rows and settings give the same network."""
+    """Train from the baseline on. The same rows and settings give the same network."""
     with _settled(settings.seed):
         network = Network(settings)
         features, steps = torch.from_numpy(pasts.features), torch.from_numpy(pasts.steps)
         label = _label(pasts)
         network.scale(features)
-        network.begun[baseline.column], network.begun[-1] = baseline.slope, baseline.intercept
+        network.line[baseline.column], network.line[-1] = baseline.slope, baseline.intercept
         optimiser = _optimiser(network, settings)
         batches = -(-len(pasts) // settings.batch)
         dice = np.random.default_rng(settings.seed)
