@@ -49,13 +49,13 @@ class Foretell(BaseModel):
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     rate: Positive = 0.003
     schedule: Literal["constant", "linear", "cosine"] = "linear"
-    epochs: int = Field(default=5, ge=1)
+    epochs: int = Field(default=3, ge=1)
     batch: int = Field(default=1_024, ge=1)
     seed: int = 7
     periods: int = Field(default=8, ge=1)
     judged: int = Field(default=3, ge=2)
-    users: int = Field(default=2_000, ge=10)
-    keys: int = Field(default=100, ge=2)
+    users: int = Field(default=5_000, ge=10)
+    keys: int = Field(default=50, ge=2)
     top: int | None = Field(default=50, ge=1)
 
     @property
