@@ -23,20 +23,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ebb.boxes.foretell import Foretelling
-from ebb.boxes.inputs import counted_events
+from ebb.boxes.foretell import foretelling
 from ebb.config_file import load_config
 from ebb.context import Night
-from ebb.events.catalogue import versions_at
 from ebb.foretell.contest import Judged, verdict
 from ebb.foretell.learn import judge
 from ebb.foretell.pasts import Pasts
 from ebb.foretell.settings import Foretell
 from ebb.night import ingest
 from ebb.progress import Progress
-from ebb.schema import ITEMS
 from ebb.session import start_session
-from ebb.storage import stored
 from ebb.tables import Tables
 
 NIGHTS = 2
@@ -135,9 +131,8 @@ def compared(name: str, night: Night) -> dict[str, Any]:
 
 
 def gathered(night: Night, settings: Foretell) -> list[Pasts]:
-    catalogue = versions_at(night.tables.read(ITEMS), night.as_of)
-    with stored(counted_events(night)) as known, stored(catalogue) as items:
-        return Foretelling(night, settings, known, items).pasts()
+    with foretelling(night, settings) as one:
+        return one.pasts(one.windows(settings.judged + settings.periods))
 
 
 def judged_on(nights: list[list[Pasts]], settings: Foretell) -> list[Judged]:

@@ -10,11 +10,12 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra deep isn't installed")
 
-from ebb.boxes.foretell import foretell
+from ebb.boxes.foretell import SECTIONS, foretell
+from ebb.boxes.search import search
 from ebb.context import Night
 from ebb.foretell.model import Foreteller
 from ebb.progress import Progress
-from ebb.schema import FORETELLERS, NEXT_INTERESTS
+from ebb.schema import FORETELLERS, NEXT_INTERESTS, TRIALS
 from ebb.steps import RunLog
 from ebb.tables import Tables
 from small import Arriving, Shop, arrive
@@ -22,7 +23,7 @@ from small import Arriving, Shop, arrive
 AS_OF = datetime(2026, 1, 20, tzinfo=UTC)
 DAY = timedelta(days=1)
 SETTINGS: dict[str, Any] = {
-    "period": "1d", "periods": 3, "judged": 2, "epochs": 3, "dimension": 8, "dropout": 0, "top": 2,
+    "period": "1d", "periods": 3, "judged": 2, "epochs": 3, "dimension": 8, "dropout": 0, "top": 2, "batch": 64,
 }  # fmt: skip
 
 
@@ -37,8 +38,11 @@ def habits(until: datetime) -> list[Arriving]:
     ]
 
 
-def night_of(tables: Tables, folder: Path, **settings: Any) -> Night:
-    config = Shop(tables, folder).config(foretell={**SETTINGS, **settings})
+def night_of(
+    tables: Tables, folder: Path, search: dict[str, Any] | None = None, **settings: Any
+) -> Night:
+    sections = {"foretell": {**SETTINGS, **settings}, "search": search or {}}
+    config = Shop(tables, folder).config(**sections)
     progress = Progress(terminal=False)
     return Night(tables.spark, tables, config, AS_OF, progress, "nightly", "run")
 
@@ -75,6 +79,22 @@ def test_a_night_foretells_by_what_did_best_and_what_comes_later_changes_nothing
     sequel = night_of(other, tmp_path / "later")
     foretell(sequel, RunLog(sequel))
     assert foretold(sequel) == rows
+
+
+def test_a_search_tries_how_it_is_learned_and_is_judged_against_decay(
+    tables: Tables, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("optuna", reason="the extra search isn't installed")
+    arrive(tables, habits(AS_OF))
+    space = {"foretell.rate": [0.02], "foretell.kind": ["gru"]}
+    tried = {"parameters": space, "method": "grid", "nights": 2, "at_once": 1}
+    night = night_of(tables, tmp_path / "landing", search=tried, rate=1e-6)
+    search(night)
+    present, trial = tables.read(TRIALS).orderBy("number").collect()
+    assert present["value"] == pytest.approx(0, abs=1e-3) and trial["value"] > 0.01
+    assert list(trial["by_night"]) == ["2026-01-18T00:00:00Z", "2026-01-17T00:00:00Z"]
+    assert present["config"] == night.config.fingerprint(*SECTIONS)
+    assert "ahead of decay" in capsys.readouterr().out
 
 
 def test_too_short_a_past_foretells_nothing(tables: Tables, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 
@@ -15,7 +17,7 @@ from ebb.boxes.labels import items_in, labels_made, sections_of_keys
 from ebb.context import Night
 from ebb.durations import days
 from ebb.evaluate.significance import sampled_users
-from ebb.evaluate.splits import rolling_nights
+from ebb.evaluate.splits import Split, rolling_nights
 from ebb.events.catalogue import versions_at
 from ebb.foretell.learn import Learned, learn, require_torch
 from ebb.foretell.pasts import Pasts
@@ -26,7 +28,7 @@ from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
 from ebb.storage import stored
 from ebb.tables import Stamp
 
-_SECTIONS = ("events", "items", "evaluate.horizon", "foretell")
+SECTIONS = ("events", "items", "evaluate.horizon", "foretell")
 _STEP = "foretell"
 
 
@@ -38,12 +40,11 @@ def foretell(night: Night, log: RunLog) -> Outcome | None:
     require_torch()
 
     def work(stamp: Stamp) -> StepRun:
-        catalogue = versions_at(items_in(night, (facet,), night.as_of), night.as_of)
-        with stored(counted_events(night)) as known, stored(catalogue) as items:
-            return Foretelling(night, settings, known, items).run(stamp)
+        with foretelling(night, settings) as one:
+            return one.run(stamp)
 
     inputs = {**versions(night, EVENTS, ITEMS), **labels_made(night, (facet,))}
-    stamp = stamp_for(night, _STEP, (*_SECTIONS, *sections_of_keys(night)), inputs)
+    stamp = stamp_for(night, _STEP, (*SECTIONS, *sections_of_keys(night)), inputs)
     return run_step(night, log, NEXT_INTERESTS, stamp, work)
 
 
@@ -69,9 +70,16 @@ class Foretelling:
     def period(self) -> timedelta:
         return self.settings.period or self.night.config.evaluate.horizon
 
+    def windows(self, many: int) -> list[Split]:
+        """The periods before as_of that have a past, `many` at most, the latest first."""
+        first = self.known.agg(F.min("event_ts")).collect()[0][0]
+        periods = rolling_nights(self.night.as_of - self.period, self.period, many)
+        return [one for one in periods if first and one.has_past(first.astimezone(UTC))]
+
     def run(self, stamp: Stamp) -> StepRun:
         tables, spark = self.night.tables, self.night.spark
-        learned = learn(self.pasts(), self.settings)
+        many = self.settings.judged + self.settings.periods
+        learned = learn(self.pasts(self.windows(many)), self.settings)
         entries = [self._entry(learned, stamp)] if learned else []
         entered = spark.createDataFrame(entries, FORETELLERS.schema).coalesce(1)
         tables.write_slice(FORETELLERS, entered, stamp)
@@ -82,14 +90,11 @@ class Foretelling:
         said = learned.verdict.sentence if learned else "too little was met again to learn from"
         return StepRun({"next_interests": written}, f"{written:,} interests {said}")
 
-    def pasts(self) -> list[Pasts]:
-        """Of a sample of users at the beginnings of the periods before as_of, the latest first."""
-        night, settings, period = self.night, self.settings, self.period
-        first = self.known.agg(F.min("event_ts")).collect()[0][0]
-        windows = rolling_nights(night.as_of - period, period, settings.judged + settings.periods)
-        windows = [w for w in windows if first and w.has_past(first.astimezone(UTC))]
-        if len(windows) <= settings.judged:
+    def pasts(self, windows: list[Split]) -> list[Pasts]:
+        """Of a sample of users at the beginning of each window; runs jobs."""
+        if not windows:
             return []
+        night, settings = self.night, self.settings
         users = sampled_users(self.known.select("user_id"), settings.users).distinct()
         events = night.tables.read(EVENTS).where(F.col("event_ts") < F.lit(night.as_of))
         theirs = events.join(F.broadcast(users), on="user_id", how="left_semi")
@@ -120,3 +125,12 @@ class Foretelling:
             found.ahead.users, half_life if math.isfinite(half_life) else None,
             parameters, learned.raw, dict(stamp.inputs),
         )  # fmt: skip
+
+
+@contextmanager
+def foretelling(night: Night, settings: Foretell) -> Iterator[Foretelling]:
+    """What there is to foretell from, for as long as the `with` lasts."""
+    facets = (night.config.foretold_facet,)
+    catalogue = versions_at(items_in(night, facets, night.as_of), night.as_of)
+    with stored(counted_events(night)) as known, stored(catalogue) as items:
+        yield Foretelling(night, settings, known, items)

@@ -25,6 +25,13 @@ class Judged:
     decayed: Doubles
     units: Doubles
 
+    @property
+    def ahead(self) -> Doubles:
+        """(users,) decayed less network, over the mean user's units: its mean is one over units."""
+        each = float(self.units.mean()) or 1.0
+        ahead: Doubles = (self.decayed - self.network) / each
+        return ahead
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -66,6 +73,5 @@ def verdict(judged: Sequence[Judged]) -> Verdict | None:
         float(sum(getattr(one, name).sum() for one in asked))
         for name in ("units", "network", "decayed")
     )
-    # Of a user's sum over the mean user's units, so that a mean over users is one over units.
-    ahead = across_windows([(one.decayed - one.network) / one.units.mean() for one in asked])
+    ahead = across_windows([one.ahead for one in asked])
     return Verdict(ahead.low > 0, network / units, decayed / units, ahead)
