@@ -23,7 +23,8 @@ from small import Arriving, Shop, arrive
 AS_OF = datetime(2026, 1, 20, tzinfo=UTC)
 DAY = timedelta(days=1)
 SETTINGS: dict[str, Any] = {
-    "period": "1d", "periods": 3, "judged": 2, "epochs": 3, "dimension": 8, "dropout": 0, "top": 2, "batch": 64,
+    "period": "1d", "periods": 3, "judged": 2, "top": 2,
+    "epochs": 3, "batch": 64, "dimension": 8, "dropout": 0,
 }  # fmt: skip
 
 
