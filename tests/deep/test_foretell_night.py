@@ -89,7 +89,7 @@ def test_a_search_tries_how_it_is_learned_and_is_judged_against_decay(
     arrive(tables, habits(AS_OF))
     space = {"foretell.rate": [0.02], "foretell.kind": ["gru"]}
     tried = {"parameters": space, "method": "grid", "nights": 2, "at_once": 1}
-    night = night_of(tables, tmp_path / "landing", search=tried, rate=1e-6)
+    night = night_of(tables, tmp_path / "landing", search=tried, rate=1e-6, epochs=30)
     search(night)
     present, trial = tables.read(TRIALS).orderBy("number").collect()
     assert present["value"] == pytest.approx(0, abs=1e-3) and trial["value"] > 0.01
