@@ -152,7 +152,7 @@ def pasts_to_learn(steps: int, most: int) -> Callable[[Batches], Batches]:
                 block.users.take(pa.array(pasts.group)),
                 pa.array(block.instants[pasts.group], pa.int32()),
                 _lists(pasts.features),
-                _lists(pasts.steps.reshape(len(pasts), -1)),
+                _lists(pasts.steps.reshape(len(pasts), steps * CHANNELS)),
                 pa.array(pasts.label),
             ]
             names = ["user_id", "instant", "features", "steps", "label"]
