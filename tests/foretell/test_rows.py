@@ -7,12 +7,13 @@ from math import log1p
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from ebb.config import Events
 from ebb.evaluate.splits import Split
 from ebb.foretell.pasts import HALF_LIVES, Pasts
-from ebb.foretell.rows import gathered, least, met_around
+from ebb.foretell.rows import gathered, least, met_around, pasts_to_learn
 from ebb.foretell.settings import Foretell
 from ebb.schema import EVENTS
 from ebb.tables import Tables
@@ -82,6 +83,14 @@ def test_partitions_change_no_bit_and_of_many_keys_the_same_few_are_kept(tables:
         assert mine.steps.tobytes() == same.steps.tobytes()
         assert np.diff(chosen.starts).max() == 2 < np.diff(mine.starts).max()
         assert {row.tobytes() for row in chosen.features} <= {r.tobytes() for r in mine.features}
+
+
+def test_a_block_of_people_without_a_past_has_no_rows() -> None:
+    columns = {"user_id": ["a"], "instant": [0], "key": ["x"], "age": [-0.5], "weight": [1.0]}
+    batch = pa.RecordBatch.from_pydict({**columns, "dice": [7]})
+    for steps in (0, 3):
+        (found,) = pasts_to_learn(steps, 2)(iter([batch]))
+        assert found.num_rows == 0
 
 
 def test_those_of_least_dice_are_kept_in_each_group() -> None:
