@@ -185,13 +185,13 @@ def _pasts(table: pa.Table, steps: int) -> Pasts:
         np.arange(len(table)),
         features.reshape(len(table), FEATURES),
         read.reshape(len(table), steps, CHANNELS),
-        table.column("label").to_numpy(),
+        np.array(table.column("label")),
     )
 
 
 def _values(lists: pa.ChunkedArray) -> Singles:
-    values: Singles = lists.combine_chunks().flatten().to_numpy()
-    return values
+    # A copy: torch takes no arrays that can't be written to.
+    return np.array(lists.combine_chunks().flatten())
 
 
 def least(group: Integers, dice: Integers, most: int) -> Booleans:
