@@ -185,7 +185,7 @@ def _pasts(table: pa.Table, steps: int) -> Pasts:
         np.arange(len(table)),
         features.reshape(len(table), FEATURES),
         read.reshape(len(table), steps, CHANNELS),
-        np.array(table.column("label")),
+        table.column("label").to_numpy().copy(),
     )
 
 
