@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from ebb.durations import Duration, OptionalInstant, format_duration, parse_instant
 from ebb.features.settings import Features
+from ebb.foretell.settings import Foretell
 from ebb.forgetting.settings import Forgetting
 from ebb.interests.curves import Positive
 from ebb.interests.measures import Interests
@@ -306,6 +307,8 @@ class Keep(Section):
     half_lives: Duration | None = timedelta(days=90)
     forgetting_curves: Duration | None = None
     forgetting_fits: Duration | None = None
+    foretellers: Duration | None = None
+    next_interests: Duration | None = timedelta(days=90)
     choices: Duration | None = None
     training_sets: Duration | None = timedelta(days=30)
     rankers: Duration | None = None
@@ -378,7 +381,8 @@ class Config(Section):
     """Everything a night needs to know.
 
     Without `features` their tables aren't written; without `forgetting` no night learns half-lives;
-    without `language` nothing is made of items' texts.
+    without `foretell` no night foretells interests; without `language` nothing is made of items'
+    texts.
     """
 
     root: str
@@ -391,6 +395,7 @@ class Config(Section):
     interests: Interests = Interests()
     features: Features | None = None
     forgetting: Forgetting | None = None
+    foretell: Foretell | None = None
     language: Language | None = None
     train: Train = Train()
     recommend: Recommend = Recommend()
@@ -417,6 +422,15 @@ class Config(Section):
                     f"{setting} names {unknown[0]}, which the item source doesn't map; "
                     f"expected of {', '.join(sorted(known)) or 'none, as it maps none'}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_foretold_exists(self) -> Self:
+        facet = self.foretell.facet if self.foretell else None
+        if facet is not None and facet not in self.facets:
+            raise ValueError(
+                f"foretell.facet is {facet}, expected of {', '.join(self.facets)}, or left out"
+            )
         return self
 
     @model_validator(mode="after")
@@ -558,6 +572,12 @@ class Config(Section):
         """The facets that interests are kept in."""
         chosen = self.interests.facets
         return self._mapped_facets() if chosen is None else chosen
+
+    @property
+    def foretold_facet(self) -> str:
+        """The facet of the keys that are foretold: categories where items have them."""
+        chosen = self.foretell.facet if self.foretell else None
+        return chosen or ("category" if "category" in self.facets else "item")
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ebb.boxes import evaluate as evaluate_box
 from ebb.boxes import features as features_box
+from ebb.boxes import foretell as foretell_box
 from ebb.boxes import forgetting as forgetting_box
 from ebb.boxes import interests as interests_box
 from ebb.boxes import labels as labels_box
@@ -54,6 +55,7 @@ def nightly(night: Night) -> None:
             interests_box.interests_now(night, log),
             portraits_box.portraits(night, log),
             features_box.features(night, log),
+            foretell_box.foretell(night, log),
             *_judge_and_watch(night, log),
             *_models_and_slates(night, log),
         ]

@@ -270,6 +270,56 @@ ITEM_FEATURES = Table(
     ),
     sliced=True,
 )
+FORETELLERS = Table(
+    "foretellers",
+    "The networks that foretell interests: how each did against the decayed past on periods held "
+    "out, and whether it serves.",
+    ("as_of",),
+    "nightly",
+    _columns(
+        _AS_OF,
+        ("facet", _STRING, "of the keys"),
+        ("version", _STRING, "hash of the model"),
+        ("serves", _BOOL, "it was ahead by more than noise, so the night foretells by it"),
+        ("reason", _STRING, "why, in a sentence"),
+        ("period_days", _DOUBLE, "how far ahead"),
+        ("rows", _LONG, "users, instants and keys that it was at last fitted on"),
+        ("loss", _DOUBLE, "its mean loss on the periods held out"),
+        ("loss_decayed", _DOUBLE, "that of the decayed past"),
+        ("ahead", _DOUBLE, "how far it is ahead, over periods that may differ"),
+        ("ahead_low", _DOUBLE, "its 95 % interval, over users and periods"),
+        ("ahead_high", _DOUBLE, "the same"),
+        ("users", _LONG, "users judged, each once a period"),
+        ("half_life_days", _DOUBLE, "of the decayed past; empty where it never fades", "null"),
+        ("parameters", _TEXTS, "its configuration"),
+        ("model", T.BinaryType(), "network and decayed baseline, as torch stores them"),
+        ("lineage", T.MapType(_STRING, _LONG), "Delta versions that it was fitted from"),
+    ),
+    sliced=True,
+)
+NEXT_INTERESTS = Table(
+    "next_interests",
+    "What each user's interest in keys met before is foretold to be in the period from as_of on.",
+    ("as_of", "user_id", "facet", "key"),
+    "nightly",
+    _columns(
+        _AS_OF,
+        _USER,
+        ("facet", _STRING, "of the key"),
+        ("key", _STRING, "an item, a category, ..."),
+        ("rank", _INT, "of the key among the user's, by foretold, ties by key"),
+        (
+            "foretold",
+            _DOUBLE,
+            "with foretell.loss bce the probability that the user meets the key; with softmax its "
+            "share of the user's interest; with mse log(1 + weight of what they do on it): the "
+            "network's where that serves, else the decayed past's",
+        ),
+        ("network", _DOUBLE, "what the network foretells"),
+        ("decayed", _DOUBLE, "what the decayed past does"),
+    ),
+    sliced=True,
+)
 CHOICES = Table(
     "choices",
     "Which strategies were tried on label windows before as_of, how they did, which was chosen.",
@@ -736,7 +786,8 @@ RUNS = Table(
 ALL = (
     EVENTS, QUARANTINE, FILES, ITEMS, USERS, INTEREST_STATE, INTERESTS_NOW,
     USER_FEATURES, ITEM_FEATURES, HALF_LIVES, FORGETTING_CURVES, FORGETTING_FITS,
-    CHOICES, TRAINING_SETS, RANKERS, TRIALS, TEXT_ENCODERS, ITEM_VECTORS,
-    LABELLERS, ITEM_TAGS, TOPICS, PORTRAITS, ITEM_WEIGHTS, ITEM_FACTORS, SEQUENCE_MODELS,
-    MODELS, RECOMMENDATIONS, HOT_LIST, EVALUATIONS, DRIFT, RUNS,
+    FORETELLERS, NEXT_INTERESTS, CHOICES, TRAINING_SETS, RANKERS, TRIALS,
+    TEXT_ENCODERS, ITEM_VECTORS, LABELLERS, ITEM_TAGS, TOPICS, PORTRAITS, ITEM_WEIGHTS,
+    ITEM_FACTORS, SEQUENCE_MODELS, MODELS, RECOMMENDATIONS, HOT_LIST, EVALUATIONS,
+    DRIFT, RUNS,
 )  # fmt: skip

@@ -359,7 +359,7 @@ def test_no_user_is_split_and_no_row_lost() -> None:
     users = [*"aaabbc", *"c" * 20, *"ddddeeeeef"]
     table = pa.table({"user_id": users})
     for size in (1, 2, 3, 7, 50):
-        tables = list(whole_groups(table.to_batches(max_chunksize=size), "user_id", 4))
+        tables = list(whole_groups(table.to_batches(max_chunksize=size), ("user_id",), 4))
         assert [name for t in tables for name in t.column("user_id").to_pylist()] == users
         homes = [set(t.column("user_id").to_pylist()) for t in tables]
         assert sum(map(len, homes)) == len(set(users))

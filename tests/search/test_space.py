@@ -121,6 +121,12 @@ def test_a_trials_configuration_differs_in_its_settings_alone() -> None:
             "recommend.half_lives.similarity is 1, expected a duration above zero",
         ),
         ("{recommend.n: [5, 10]}", 'search.parameters."recommend.n" can\'t be searched'),
+        (
+            "{foretell.rate: [0.01], train.als.rank: [8]}",
+            "can't be searched, since trials differ only in what is foretold",
+        ),
+        ("{foretell.period: [1d, 7d]}", "expected a key of foretell.kind, foretell.layers"),
+        ("{foretell.layers: [-1]}", "foretell.layers is -1, expected"),
         ("{'train.models[0]': [als]}", '"train.models[0]" is one entry of a list'),
         ("{'..': [als]}", 'search.parameters."..": is not a key'),
     ],

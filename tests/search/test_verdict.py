@@ -45,7 +45,7 @@ def test_a_trial_clearly_ahead_on_the_night_kept_aside_is_better(capsys) -> None
     assert found.is_better
     assert found.sentence.startswith("Better: trial 7 +0.0821 [+0.0525, +0.1091] against ")
     assert "on the latest night, which the search didn't use (200 users)" in found.sentence
-    print_search([PRESENT_TRIAL, TRIAL], found, 10)
+    print_search([PRESENT_TRIAL, TRIAL], found, "ndcg@10")
     out = capsys.readouterr().out
     assert as_options(TRIED) in out and as_yaml(TRIED) in out
     assert "+0.1000" in out
@@ -56,7 +56,7 @@ def test_a_trial_ahead_in_the_search_alone_is_never_called_better(ahead: float, 
     found = verdict_on(TRIAL, figures(ahead))
     assert not found.is_better
     assert found.sentence.startswith("Not better by more than noise: trial 7 ")
-    print_search([PRESENT_TRIAL, TRIAL], found, 10)
+    print_search([PRESENT_TRIAL, TRIAL], found, "ndcg@10")
     assert "--set" not in capsys.readouterr().out
 
 
@@ -64,7 +64,7 @@ def test_where_no_trial_is_ahead_nothing_is_better(capsys) -> None:
     found = verdict_on(PRESENT_TRIAL, None)
     assert not found.is_better
     refused = Trial(1, {"recommend.n": 0}, {}, 0.0, "hash", "why")
-    print_search([PRESENT_TRIAL, refused], found, 10)
+    print_search([PRESENT_TRIAL, refused], found, "ndcg@10")
     out = capsys.readouterr().out
     assert "1 trials, 1 of them refused" in out and "no trial is ahead" in out
 

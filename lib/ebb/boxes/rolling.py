@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 import pandas as pd
 
-from ebb.boxes.choose import Grounds, grounds_at, grounds_on
+from ebb.boxes.choose import SECTIONS, Grounds, grounds_at, grounds_on
 from ebb.boxes.shared_views import SharedViews
 from ebb.boxes.study import chosen_at, views_needed
 from ebb.config import Config
@@ -24,13 +25,42 @@ from ebb.recommend.choose import ndcg
 from ebb.search.verdict import METRIC
 
 
-@dataclass(frozen=True)
-class Rolling:
+class Nights(Protocol):
     """Nights that configurations are tried on.
 
     Attributes
     ----------
     nights : of the search, the latest first. aside : later ones, for the verdict.
+    sections : of the configuration, that trials hang on. measure : what a value is called.
+    """
+
+    @property
+    def nights(self) -> Sequence[Split]: ...
+    @property
+    def aside(self) -> Sequence[Split]: ...
+    @property
+    def sections(self) -> tuple[str, ...]: ...
+    @property
+    def measure(self) -> str: ...
+
+    def judged(self, config: Config, windows: Sequence[Split]) -> pd.DataFrame:
+        """as_of, user_id and `METRIC`, the more the better, on some of the nights; runs jobs."""
+        ...
+
+
+def means_on(nights: Nights, config: Config) -> dict[datetime, float]:
+    """The mean over users on each night of the search; runs jobs."""
+    means = nights.judged(config, nights.nights).groupby("as_of")[METRIC].mean()
+    return {window.as_of: float(means[window.as_of]) for window in nights.nights}
+
+
+@dataclass(frozen=True)
+class Rolling:
+    """Nights whose slates are judged.
+
+    Attributes
+    ----------
+    nights, aside : as `Nights` has them.
     grounds : of each under the present configuration: what is known of its events.
     """
 
@@ -40,11 +70,13 @@ class Rolling:
     grounds: Mapping[Split, Grounds]
     views: SharedViews
 
-    def means(self, config: Config) -> dict[datetime, float]:
-        """Mean NDCG on each night of the search; runs jobs."""
-        found = self.judged(config, self.nights)
-        means = found.groupby("as_of")[METRIC].mean()
-        return {window.as_of: float(means[window.as_of]) for window in self.nights}
+    @property
+    def sections(self) -> tuple[str, ...]:
+        return SECTIONS
+
+    @property
+    def measure(self) -> str:
+        return f"ndcg@{self.night.config.recommend.n}"
 
     def judged(self, config: Config, windows: Sequence[Split]) -> pd.DataFrame:
         """as_of, user_id and NDCG at recommend.n of what would have been chosen; runs jobs."""

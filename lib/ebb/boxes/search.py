@@ -19,8 +19,10 @@ from pyspark.sql import functions as F
 from pyspark.util import inheritable_thread_target
 
 from ebb.boxes.choose import SECTIONS
+from ebb.boxes.foretell import SECTIONS as FORETOLD
+from ebb.boxes.foretold_nights import foretold_nights
 from ebb.boxes.inputs import versions
-from ebb.boxes.rolling import Rolling, nights_of
+from ebb.boxes.rolling import Nights, means_on, nights_of
 from ebb.context import Night
 from ebb.durations import format_instant
 from ebb.errors import EbbError, RunError
@@ -29,7 +31,12 @@ from ebb.search.loop import Asked, Course
 from ebb.search.proposals import require_optuna
 from ebb.search.settings import Parameter, Range
 from ebb.search.shown import print_search
-from ebb.search.space import Parameters, default_parameters, with_parameters
+from ebb.search.space import (
+    Parameters,
+    default_parameters,
+    is_of_foretelling,
+    with_parameters,
+)
 from ebb.search.trials import Trial, best_of
 from ebb.search.verdict import BEST, PRESENT, Verdict, verdict_on
 from ebb.steps import RunLog, StepRun, logged
@@ -45,23 +52,23 @@ def search(night: Night) -> None:
     if not parameters:
         raise RunError("there is nothing to search by default here; name search.parameters")
     log = RunLog(night)
-    found: list[tuple[Course, Verdict]] = []
+    found: list[tuple[Course, Verdict, str]] = []
 
     def work() -> StepRun:
         study = _Study.of(night, parameters)
         course = study.course(parameters)
         course.run()
         verdict = study.verdict(course.trials)
-        found.append((course, verdict))
+        found.append((course, verdict, study.rolling.measure))
         return StepRun({"trials": len(course.trials) - 1}, verdict.sentence)
 
-    config = night.config.fingerprint(*SECTIONS)
+    config = night.config.fingerprint(*_sections(parameters))
     try:
         logged(night, log, Stamp(_STEP, night.as_of, config), "", work)
     finally:
         log.write()
-    ((course, verdict),) = found
-    print_search(course.trials.values(), verdict, night.config.recommend.n)
+    ((course, verdict, measure),) = found
+    print_search(course.trials.values(), verdict, measure)
 
 
 @dataclass(frozen=True)
@@ -74,18 +81,19 @@ class _Study:
     """
 
     night: Night
-    rolling: Rolling
+    rolling: Nights
     name: str
     stamp: Stamp
 
     @staticmethod
     def of(night: Night, parameters: Mapping[str, Parameter]) -> _Study:
         with night.progress.step("look at the nights") as shown:
-            rolling = nights_of(night)
+            of_foretelling = is_of_foretelling(parameters)
+            rolling = foretold_nights(night) if of_foretelling else nights_of(night)
             shown.note(f"{len(rolling.nights)} to try on, {len(rolling.aside)} kept aside")
         read = versions(night, EVENTS, ITEMS)
         name = _name(night, parameters, rolling, read)
-        config = night.config.fingerprint(*SECTIONS)
+        config = night.config.fingerprint(*rolling.sections)
         return _Study(
             night, rolling, name, Stamp(_STEP, night.as_of, config, read, {"study": name})
         )
@@ -121,8 +129,8 @@ class _Study:
         began, hashed, by_night, refused = time.monotonic(), "", {}, None
         try:
             config = with_parameters(self.night.config, parameters)
-            hashed = config.fingerprint(*SECTIONS)
-            by_night = self.rolling.means(config)
+            hashed = config.fingerprint(*self.rolling.sections)
+            by_night = means_on(self.rolling, config)
         except EbbError as error:
             if not parameters:  # the present configuration: nothing can be compared with it
                 raise
@@ -151,13 +159,13 @@ class _Study:
 
 
 def _name(
-    night: Night, parameters: Mapping[str, Parameter], rolling: Rolling, read: Mapping[str, int]
+    night: Night, parameters: Mapping[str, Parameter], rolling: Nights, read: Mapping[str, int]
 ) -> str:
     """Hash of all that the trials of a study hang on: which those are, and how each does."""
     settings = night.config.search
     content = {
         "as_of": format_instant(night.as_of),
-        "config": night.config.fingerprint(*SECTIONS),
+        "config": night.config.fingerprint(*rolling.sections),
         "nights": [[format_instant(w.as_of), format_instant(w.until)] for w in rolling.nights],
         "users": night.config.evaluate.users,
         "parameters": {key: _as_content(one) for key, one in parameters.items()},
@@ -165,6 +173,11 @@ def _name(
         "versions": dict(read),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _sections(parameters: Mapping[str, Parameter]) -> tuple[str, ...]:
+    """Of the configuration, that trials hang on."""
+    return FORETOLD if is_of_foretelling(parameters) else SECTIONS
 
 
 def _as_content(parameter: Parameter) -> object:

@@ -13,11 +13,10 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ebb.arrow import whole_groups
+from ebb.arrow import changes, whole_groups
 from ebb.forgetting.cells import Cells, Grid, cells_of
 from ebb.forgetting.described import describe
 from ebb.forgetting.forgetters import Models, foresee, half_lives_of
@@ -204,9 +203,9 @@ class _Block:
 
 def _blocks(batches: Batches, cuts: Cuts) -> Iterator[_Block]:
     as_of = (cuts.as_of - _EPOCH) // timedelta(microseconds=1)
-    for table in whole_groups(batches, "user_id", _ROWS_AT_ONCE):
+    for table in whole_groups(batches, ("user_id",), _ROWS_AT_ONCE):
         table = table.combine_chunks()
-        opens_user, opens_key = _changes(table.column("user_id")), _changes(table.column("key"))
+        opens_user, opens_key = changes(table.column("user_id")), changes(table.column("key"))
         users = table.column("user_id").filter(pa.array(opens_user)).to_pylist()
         user = np.cumsum(opens_user) - 1
         key = np.cumsum(opens_user | opens_key) - 1
@@ -214,10 +213,3 @@ def _blocks(batches: Batches, cuts: Cuts) -> Iterator[_Block]:
         ts = (micros.to_numpy() - as_of) / _MICROS_A_DAY
         kept = latest(user, ts, MOST_EVENTS)
         yield _Block(users, user[kept], key[kept], ts[kept])
-
-
-def _changes(column: pa.ChunkedArray) -> Booleans:
-    """(rows,) whether a row's value differs from that of the row before; the first does."""
-    values = column.combine_chunks()
-    differs = pc.not_equal(values[1:], values[:-1]).to_numpy(zero_copy_only=False)
-    return np.append(True, differs)

@@ -83,7 +83,7 @@ def feature_batches(plan: Plan, batches: Iterable[pa.RecordBatch]) -> Iterator[p
     user_id, instant, facet, key, n, last_ts and the measures. An entity that asks for no key has
     one row a key with an event that counts at its instant.
     """
-    for table in whole_groups(batches, "user_id", _ROWS_AT_ONCE):
+    for table in whole_groups(batches, ("user_id",), _ROWS_AT_ONCE):
         if pc.any(table.column("is_entity")).as_py():
             yield from _Users(plan, table).features()
 

@@ -84,7 +84,7 @@ def named(coded: DataFrame, codes: DataFrame) -> DataFrame:
 
 
 def _nearest_batches(plan: _Plan, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for table in whole_groups(batches, "item", _ROWS_AT_ONCE):
+    for table in whole_groups(batches, ("item",), _ROWS_AT_ONCE):
         item, other = (table.column(name).to_numpy() for name in ("item", "other"))
         for kind in KINDS:
             norms = plan.norms[kind]

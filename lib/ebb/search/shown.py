@@ -15,24 +15,29 @@ from ebb.search.verdict import Verdict, as_options, as_yaml
 _SHOWN = 10
 
 
-def print_search(trials: Iterable[Trial], verdict: Verdict, n: int) -> None:
-    """Print the best trials beside the present configuration, and what came of it."""
+def print_search(trials: Iterable[Trial], verdict: Verdict, measure: str) -> None:
+    """Print the best trials beside the present configuration, and what came of it.
+
+    Parameters
+    ----------
+    measure : what a trial's value is called.
+    """
     console = Console(width=None if Console().is_terminal else 140)
-    console.print(_table(list(trials), n))
+    console.print(_table(list(trials), measure))
     console.print(verdict.sentence, highlight=False)
     if verdict.is_better:
-        print(f"To rank by it, add to a call\n\n  {as_options(verdict.best.parameters)}\n")
+        print(f"To have it, add to a call\n\n  {as_options(verdict.best.parameters)}\n")
         print(f"or write into the configuration\n\n{as_yaml(verdict.best.parameters)}")
 
 
-def _table(trials: list[Trial], n: int) -> Table:
+def _table(trials: list[Trial], measure: str) -> Table:
     done = [trial for trial in trials if trial.value is not None]
     present = next(trial.value or 0.0 for trial in done if trial.number == 0)
     best = sorted(done, key=lambda trial: (-(trial.value or 0.0), trial.number))
     shown = [trial for place, trial in enumerate(best) if place < _SHOWN or trial.number == 0]
     table = Table(title=_title(trials, done), title_justify="left")
     table.add_column("trial", justify="right")
-    table.add_column(f"ndcg@{n}", justify="right")
+    table.add_column(measure, justify="right")
     table.add_column("against present", justify="right")
     table.add_column("settings", overflow="fold")
     for trial in shown:

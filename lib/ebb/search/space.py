@@ -25,7 +25,7 @@ Parameters = Mapping[str, Any]  # configuration key to a value as YAML has it
 Raw = float | int | str  # a value as optuna has it: a choice as JSON, a duration in seconds
 
 # What a trial may change. Elsewhere it would change nothing, or what slates are judged by.
-SEARCHED = (
+OF_SLATES = (
     "train",
     "recommend.half_lives",
     "recommend.candidates",
@@ -36,6 +36,14 @@ SEARCHED = (
     "recommend.choose.users",
     "recommend.choose.penalty",
 )
+# The same of what is foretold: elsewhere it would change what is foretold, or of whom.
+OF_FORETELLING = tuple(
+    f"foretell.{name}"
+    for name in (
+        "kind", "layers", "dimension", "dropout", "l2", "optimiser", "rate", "schedule", "epochs",
+        "batch",
+    )
+)  # fmt: skip
 _DIGITS = 3
 _UNITS = {"d": 86_400.0, "h": 3_600.0, "min": 60.0, "s": 1.0}
 
@@ -96,21 +104,29 @@ def check_parameters(config: Config, document: Document) -> None:
     ----------
     document : what the configuration was read from, so that an error can name the line.
     """
-    for key, parameter in (config.search.parameters or {}).items():
+    parameters = config.search.parameters or {}
+    known = OF_FORETELLING if is_of_foretelling(parameters) else OF_SLATES
+    for key, parameter in parameters.items():
         where = document.where(("search", "parameters", key))
-        _check_key(key, f"{where}: {dotted(('search', 'parameters', key))}")
+        _check_key(key, known, f"{where}: {dotted(('search', 'parameters', key))}")
         for value in _examples(parameter):
             with_parameters(config, {key: value}, where)
 
 
-def _check_key(key: str, given: str) -> None:
+def is_of_foretelling(parameters: Mapping[str, Parameter]) -> bool:
+    """Whether trials are judged by what they foretell, and not by slates."""
+    return any(key.startswith("foretell.") for key in parameters)
+
+
+def _check_key(key: str, searched: tuple[str, ...], given: str) -> None:
     path = path_of(key, given)
     if any(isinstance(element, int) for element in path):
         raise ConfigError(f"{given} is one entry of a list, expected the key of the whole list")
-    if not any(_is_below(path, path_of(known, known)) for known in SEARCHED):
+    if not any(_is_below(path, path_of(known, known)) for known in searched):
+        alone = "what is foretold" if searched is OF_FORETELLING else "how slates are ranked"
         raise ConfigError(
-            f"{given} can't be searched, since trials differ only in how slates are ranked; "
-            f"expected a key of {', '.join(SEARCHED)}"
+            f"{given} can't be searched, since trials differ only in {alone}; "
+            f"expected a key of {', '.join(searched)}"
         )
 
 

@@ -17,7 +17,7 @@ from ebb.search.space import Parameters, as_json
 from ebb.search.trials import Trial
 from ebb.yaml_lines import Document, parse_value, path_of
 
-METRIC, BEST, PRESENT = "ndcg", "best", "present"
+METRIC, BEST, PRESENT = "value", "best", "present"
 
 
 @dataclass(frozen=True)
