@@ -126,7 +126,7 @@ def test_every_reader_says_the_same_of_people_as_a_rebuild_by_the_book(
         tables.read(EVENTS),
         labelled_items(tables, labelled, as_of),
         settings,
-        labelled_texts(tables, labelled, as_of),
+        texts=labelled_texts(tables, labelled, as_of),
     )
     assert_same([row.asDict() for row in features.collect()], expected)
 

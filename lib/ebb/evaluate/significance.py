@@ -161,7 +161,7 @@ def _reach(apart: NDArray[np.float64], weights: NDArray[np.float64], level: floa
     freedom = len(weights) - 1
     if freedom < 2:
         return NormalDist().inv_cdf(below) * width
-    stretched = float(np.sqrt(max(1.0, weights @ apart**2 / freedom)))
+    stretched = float(np.sqrt(max(1.0, float(weights @ apart**2) / freedom)))
     return float(stdtrit(freedom, below)) * width * stretched
 
 
