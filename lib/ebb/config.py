@@ -513,11 +513,13 @@ class Config(Section):
 
     @property
     def models(self) -> tuple[str, ...]:
-        """What slates can lean on: the models that are trained, and the vectors of texts."""
+        """What slates can lean on: the models that are trained, and the vectors of texts, as they
+        are and projected."""
         return (
             *self.train.models,
             *(("sequence",) if self.train.sequences else ()),
             *(("content",) if self.language else ()),
+            *(("projected",) if self.language and self.language.projection else ()),
         )
 
     @property

@@ -437,12 +437,13 @@ ITEM_WEIGHTS = Table(
 )
 ITEM_FACTORS = Table(
     "item_factors",
-    "Item vectors of the models fitted as of as_of: implicit ALS, and the network.",
+    "Item vectors of the models fitted as of as_of: implicit ALS, the projection of texts, and the "
+    "network.",
     ("as_of", "model", "item_id"),
     "train",
     _columns(
         _AS_OF,
-        ("model", _STRING, "als, decayed, als_flat, or sequence"),
+        ("model", _STRING, "als, decayed, als_flat, projected, or sequence"),
         _ITEM,
         ("factors", T.ArrayType(T.FloatType()), "the item's vector"),
     ),

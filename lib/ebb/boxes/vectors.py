@@ -16,6 +16,7 @@ from ebb.language.encoders import encoder_of
 from ebb.language.held import held_at, serving_since
 from ebb.language.settings import Language
 from ebb.language.texts import texts_at, texts_before
+from ebb.models.projection import Texts
 from ebb.recommend.features import CONTENT
 from ebb.schema import ITEM_VECTORS, ITEMS, TEXT_ENCODERS, Table
 from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
@@ -70,15 +71,34 @@ def with_vectors(night: Night, item_factors: DataFrame, as_of: datetime) -> Data
     item_factors : model, item_id, factors.
     as_of : the night's, or the beginning of a label window before it.
     """
+    found = _vectors_at(night, as_of)
+    if found is None:
+        return item_factors
+    named = (F.lit(CONTENT).alias("model"), "item_id", F.col("vector").alias("factors"))
+    return item_factors.unionByName(found.select(*named))
+
+
+def texts_to_project(night: Night, as_of: datetime) -> Texts | None:
+    """The vectors that a projection is learned on at an instant; None where none is wanted.
+
+    Parameters
+    ----------
+    as_of : as of `with_vectors`.
+    """
+    settings = night.config.language
+    if settings is None or settings.projection is None:
+        return None
+    found = _vectors_at(night, as_of)
+    return None if found is None else Texts(found.select("item_id", "vector"), settings.projection)
+
+
+def _vectors_at(night: Night, as_of: datetime) -> DataFrame | None:
+    """The texts that items had at an instant, with their vectors by the encoder that held then."""
     settings = night.config.language
     held = None if settings is None else encoder_at(night, as_of)
     if settings is None or held is None:
-        return item_factors
-    texts = texts_at(night.tables.read(ITEMS), as_of, settings)
-    found = vectors_of(night, held, texts).select(
-        F.lit(CONTENT).alias("model"), "item_id", F.col("vector").alias("factors")
-    )
-    return item_factors.unionByName(found)
+        return None
+    return vectors_of(night, held, texts_at(night.tables.read(ITEMS), as_of, settings))
 
 
 def vectors_of(night: Night, encoder: Commit, texts: DataFrame) -> DataFrame:

@@ -204,18 +204,32 @@ class Topics(_Section):
         return "topics"
 
 
+class Projection(_Section):
+    """What texts lead on to is learned from what people took next, in closed form.
+
+    Attributes
+    ----------
+    regularization : the ridge, over the mean variance of a dimension.
+    latest : items of a user's past that are learned from, at most.
+    """
+
+    regularization: Positive = 0.1
+    latest: int = Field(default=500, ge=2)
+
+
 class Language(_Section):
     """How items' texts become vectors, tags and topics.
 
     Attributes
     ----------
-    encoder : what makes vectors.
+    encoder : what makes vectors. projection : of them; None compares them as they are.
     tagger : what makes tags; None makes none. topics : None finds none.
     fields : of an item, in this order; what it lacks is left out.
     characters : of an item's text that are looked at; the rest is left out.
     """
 
     encoder: AnyEncoder = Tfidf(kind="tfidf")
+    projection: Projection | None = None
     tagger: AnyTagger | None = None
     topics: Topics | None = None
     fields: tuple[TextField, ...] = ("title", "text", "categories", "tags")
