@@ -183,7 +183,8 @@ def projected_at(night: Night, items: Items, before: DataFrame, as_of: datetime)
         return items.texts
     rows = found.rows.toPandas()
     projected = np.zeros_like(items.texts)
-    projected[np.searchsorted(items.ids, rows["item_id"])] = np.stack(rows["factors"])
+    place = {item: row for row, item in enumerate(items.ids)}
+    projected[[place[item] for item in rows["item_id"]]] = np.stack(rows["factors"])
     return projected
 
 
