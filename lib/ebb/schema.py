@@ -510,9 +510,10 @@ ITEM_VECTORS = Table(
     _columns(
         ("version", _STRING, "of the encoder, in text_encoders"),
         _ITEM,
-        ("text_hash", _STRING, "SHA-256 of the text, 32 hex digits"),
+        ("text_hash", _STRING, "SHA-256 of the text, or of what was given; 32 hex digits"),
         ("vector", T.ArrayType(T.FloatType()), "of length 1; zeros where nothing is known of it"),
         ("as_of", _TS, "of the night that made it"),
+        ("valid_from", _TS, "since when a given vector holds; empty for those of texts", "null"),
     ),
     partition_by="version",
 )
