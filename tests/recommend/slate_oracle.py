@@ -68,9 +68,9 @@ class SmallWorld:
         )
 
     def columns(self, repeat: bool, shown: bool = False) -> Columns:
-        return Columns(
-            LIVES, ("category",), ("neighbours", "ease", "als", "content"), repeat, shown
-        )
+        projected = {"projected"} & {model for model, _ in self.factors}
+        models = ("neighbours", "ease", "als", "content", *projected)
+        return Columns(LIVES, ("category",), models, repeat, shown)
 
     def event_frame(self, spark: SparkSession) -> DataFrame:
         rows = [(u, i, "view", AS_OF - age * DAY, w) for u, i, age, w in self.events]
