@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from ebb.language.cosines import whole
 from ebb.language.settings import Projection
-from ebb.models.projection import Texts, next_item_means, project, projection
+from ebb.models.projection import Texts, next_item_means, project, projection, with_likeness
 from models.lines import AS_OF
 
 PAIRS = "user_id string, item_id string, last_ts timestamp"
@@ -56,6 +56,15 @@ def test_the_projection_is_that_of_least_squares_over_every_gist_and_item() -> N
     assert found / 7 == pytest.approx(fitted[:, :3], abs=1e-6)
 
 
+def test_likeness_and_what_was_learned_are_equally_long_before_they_are_weighed() -> None:
+    learned = np.array([[0.0, 6.0], [8.0, 0.0], [5.0, 10.0]])
+    # The root of the mean square of the singular values, 6 and 8, is √50.
+    expected = np.array([[0.75, 1.5], [2.0, 0.75], [1.25, 2.5]])
+    expected[[0, 1, 2, 2], [1, 0, 0, 1]] /= np.sqrt(50)
+    assert with_likeness(learned, 0.75) == pytest.approx(expected)
+    assert with_likeness(np.zeros((3, 2)), 0.75)[:2] == pytest.approx(0.75 * np.eye(2))
+
+
 def test_items_lead_to_what_follows_them_whatever_the_order_of_rows(spark: SparkSession) -> None:
     # Who has something of the first dimension goes on to the second, and never stays.
     draw = random.Random(5)
@@ -71,7 +80,7 @@ def test_items_lead_to_what_follows_them_whatever_the_order_of_rows(spark: Spark
     def factors(rows: list, partitions: int) -> dict[str, list[float]]:
         frame = spark.createDataFrame(rows, PAIRS).repartition(partitions)
         known = spark.createDataFrame(vectors, VECTORS).repartition(partitions)
-        found = project(frame, Texts(known, Projection()))
+        found = project(frame, Texts(known, Projection(likeness=0.1)))
         assert found is not None and (found.users, found.items) == (9, 6)
         return {row["item_id"]: row["factors"] for row in found.rows.collect()}
 

@@ -236,10 +236,12 @@ class Projection(_Section):
     Attributes
     ----------
     regularization : the ridge, over the mean variance of a dimension.
+    likeness : how much of what a text looks for is its own likeness; the rest is learned.
     latest : items of a user's past that are learned from, at most.
     """
 
-    regularization: Positive = 0.1
+    regularization: Positive = 3.0
+    likeness: float = Field(default=0.8, ge=0, lt=1)
     latest: int = Field(default=500, ge=2)
 
 

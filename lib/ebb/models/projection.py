@@ -9,7 +9,9 @@ for a factor
     b = (Cov(v) + λ_v I)⁻¹ (t̄ - v̄)                          what is taken at all
     M = (Cov(g) + λ_g I)⁻¹ Cov(g, t) (Cov(v) + λ_v I)⁻¹      what leads to what
 
-b + M'(v_j - ḡ) is item j projected: what it looks for. Their mean over a past is b + M'(g - ḡ).
+Item j looks for p_j = l v_j + (1 - l) (b + M'(v_j - ḡ)) / |M|, l the part of plain likeness and
+|M| the root of the mean square of M's singular values, which makes both parts equally long. The
+mean of p_j over a past is the same of its g.
 
 Spark adds up the means in whole numbers, of which partitions and threads move no bit; the driver
 holds matrices of the vectors' dimension alone.
@@ -96,7 +98,8 @@ def project(pairs: DataFrame, texts: Texts) -> Projected | None:
     of_items, items = _mean(known, _of_items, width)
     if users == 0:
         return None
-    matrix = significant_array(projection(steps, of_items, settings.regularization), 9)
+    learned = projection(steps, of_items, settings.regularization)
+    matrix = significant_array(with_likeness(learned, settings.likeness), 9)
     return Projected(known.mapInArrow(partial(_projected, matrix), _FACTORS_DDL), users, items)
 
 
@@ -144,6 +147,20 @@ def projection(steps: Doubles, of_items: Doubles, regularization: float) -> Doub
     matrix = np.linalg.solve(among_items, leads.T).T
     at_all = np.linalg.solve(among_items, taken - item)
     return np.vstack([matrix, at_all - gist @ matrix])
+
+
+def with_likeness(learned: Doubles, likeness: float) -> Doubles:
+    """(r + 1, r) what makes v that which it looks for, [v, 1] @ of it.
+
+    Parameters
+    ----------
+    learned : of `projection`. likeness : the part of v itself.
+    """
+    width = learned.shape[1]
+    size = np.sqrt((learned[:width] ** 2).sum() / width)
+    found: Doubles = (1.0 - likeness) * learned / (size if size > 0 else 1.0)
+    found[:width] += likeness * np.eye(width)
+    return found
 
 
 def _ridged(square: Doubles, regularization: float) -> Doubles:
