@@ -1,9 +1,9 @@
 """A projection of items' text vectors, learned in closed form from what people took next.
 
 g is the mean of the vectors of what somebody took before, t the vector of what they took next, v
-that of any item; ḡ, t̄ and v̄ are their means. The bilinear function of g and v that comes closest,
-by squares and with a ridge on both sides, to 1 for the item taken next and 0 for all others, is but
-for a factor
+that of any item that somebody took; ḡ, t̄ and v̄ are their means. The bilinear function of g and v
+that comes closest, by squares and with a ridge on both sides, to 1 for the item taken next and 0
+for all others, is but for a factor
 
     s(g, v) = ⟨b + M'(g - ḡ), v⟩ + what is the same for every v
     b = (Cov(v) + λ_v I)⁻¹ (t̄ - v̄)                          what is taken at all
@@ -95,7 +95,9 @@ def project(pairs: DataFrame, texts: Texts) -> Projected | None:
     )
     in_order = spread_by_user(taken).sortWithinPartitions("user_id", "at", "item_id")
     steps, users = _mean(in_order, _of_users, 2 * width)
-    of_items, items = _mean(known, _of_items, width)
+    # Items that nobody took yet say nothing of what people leave aside.
+    met = known.join(pairs.select("item_id").distinct(), on="item_id", how="left_semi")
+    of_items, items = _mean(met, _of_items, width)
     if users == 0:
         return None
     learned = projection(steps, of_items, settings.regularization)
