@@ -32,7 +32,8 @@ def night_at(tables: Tables, folder: Path, as_of: datetime) -> Night:
     columns = {"item_id": "item", "vector": "picture", "valid_from": "since"}
     encoder = {"kind": "given", "path": str(folder / "pictures.jsonl"), "format": "jsonl"}
     encoder |= {"dimension": 2, "columns": columns}
-    config = Shop(tables, folder / "landing").config(language={"encoder": encoder})
+    landing = folder / f"landing-{as_of:%d}"
+    config = Shop(tables, landing).config(language={"encoder": encoder})
     return Night(tables.spark, tables, config, as_of, Progress(terminal=False), "test", "run")
 
 
