@@ -1,4 +1,4 @@
-"""What texts are worth to items without history: content against category affinity, three sets.
+"""What texts are worth to items without history: as they are, projected, and category affinity.
 
     .venv/bin/python benchmarks/cold_items.py [--sets movielens_latest_head ...] [--root FOLDER]
         [--set KEY=VALUE ...]
@@ -6,8 +6,9 @@
 Needs $EBB_DATA. At each as_of, people who had something before it are judged by those items that
 they took in the label window after it and that nobody had touched before as_of. Items that nobody
 had touched are ranked for each of them: by the likeness of their text to what the person had
-(`content`), and by the person's shares of the item's categories (`affinity`), each by the longest
-half-life of the profile that isn't flat, and without decay (`_flat`). Ranked are all such items of
+(`content`), by what the texts of that lead on to, learned before as_of (`projected`), and by the
+person's shares of the item's categories (`affinity`), each by the longest half-life of the profile
+that isn't flat, and without decay (`_flat`). Ranked are all such items of
 the catalogue, and once more (`arriving`) only those that somebody takes in the label window, since
 these catalogues hold items of all years and don't say when one came.
 
@@ -40,9 +41,10 @@ from ebb.evaluate.significance import compare_models
 from ebb.evaluate.slates import labels_after
 from ebb.interests.counted import counted
 from ebb.language.encoders import encoder_of
-from ebb.language.settings import Language
+from ebb.language.settings import Language, Projection
 from ebb.language.texts import texts_at
 from ebb.models.pairs import pair_weights, taken
+from ebb.models.projection import Texts, project
 from ebb.night import ingest
 from ebb.progress import Progress
 from ebb.recommend.catalogue import Booleans, Doubles, Integers
@@ -55,6 +57,7 @@ from ebb.tables import Tables
 N = 10
 METRIC = f"recall@{N}"
 POOLS = ("all", "arriving")
+PAIRS = (("content", "affinity"), ("projected", "affinity"), ("projected", "content"))
 _DAY = timedelta(days=1)
 _LATEST = 500
 _DIGITS = 5
@@ -82,11 +85,12 @@ class Items:
 
     Attributes
     ----------
-    ids : (m,). vectors : by model (m, r): of their text, and the parts of their categories.
+    ids : (m,). texts, categories : (m, r) vectors of their text, and the parts of their categories.
     """
 
     ids: list[str]
-    vectors: dict[str, Doubles]
+    texts: Doubles
+    categories: Doubles
 
 
 def main() -> None:
@@ -119,15 +123,16 @@ def judged(name: str, root: str, sets: list[str]) -> dict[str, object]:
         "seconds to encode": round(seconds, 1),
     }
     for pool in POOLS:
+        own = rows[rows["pool"] == pool]
         for kind in ("", "_flat"):
-            own = rows[rows["pool"] == pool]
-            result[f"{pool}{kind}"] = compared(f"{name}, {pool}", own, kind)
+            for pair in PAIRS:
+                models = [f"{model}{kind}" for model in pair]
+                result[" ".join([pool, *models])] = compared(f"{name}, {pool}", own, models)
     return result
 
 
-def compared(title: str, rows: pd.DataFrame, kind: str) -> list[float]:
-    """Content, affinity, and how far the first is ahead with its interval; prints them."""
-    models = (f"content{kind}", f"affinity{kind}")
+def compared(title: str, rows: pd.DataFrame, models: list[str]) -> list[float]:
+    """Of two models, and how far the first is ahead with its interval; prints them."""
     means = [float(rows.loc[rows["model"] == model, METRIC].mean()) for model in models]
     ahead = compare_models(rows, METRIC, *models)
     figures = [*means, float(ahead.value), float(ahead.low), float(ahead.high)]
@@ -164,7 +169,23 @@ def items_of(night: Night) -> Items:
     for row, keys in enumerate(listed):
         for key in keys:
             categories[row, number[key]] = 1.0 / len(keys)
-    return Items(found["item_id"].tolist(), {"content": text, "affinity": categories})
+    return Items(found["item_id"].tolist(), text, categories)
+
+
+def projected_at(night: Night, items: Items, before: DataFrame, as_of: datetime) -> Doubles:
+    """(m, r) projected vectors by what people took before as_of; as they are where that is too
+    little."""
+    named = pd.DataFrame({"item_id": items.ids, "vector": list(items.texts)})
+    vectors = night.spark.createDataFrame(named, "item_id string, vector array<float>")
+    pairs = taken(pair_weights(before, as_of, {}))
+    found = project(pairs, Texts(vectors, Projection()))
+    if found is None:
+        return items.texts
+    rows = found.rows.toPandas()
+    projected = np.zeros_like(items.texts)
+    place = {item: row for row, item in enumerate(items.ids)}
+    projected[[place[item] for item in rows["item_id"]]] = np.stack(rows["factors"])
+    return projected
 
 
 def rows_at(night: Night, items: Items, as_of: datetime) -> Iterator[pd.DataFrame]:
@@ -181,14 +202,21 @@ def rows_at(night: Night, items: Items, as_of: datetime) -> Iterator[pd.DataFram
     place = {item: row for row, item in enumerate(items.ids)}
     cold = ~marked(touched, place)
     pools = {"all": cold, "arriving": cold & marked(arriving, place)}
+    projected = projected_at(night, items, before, as_of)
     before.unpersist()
+    # What speaks of the items of a past, and what of those that are ranked.
+    sides = {
+        "content": (items.texts, items.texts),
+        "projected": (projected, items.texts),
+        "affinity": (items.categories, items.categories),
+    }
     lives = half_lives_for(as_of - first.astimezone(UTC), night.config.recommend.half_lives).profile
     by_user = truth[truth["item_id"].isin(place)].groupby("user_id")["item_id"]
     wanted = {user: np.array(sorted(place[i] for i in own)) for user, own in by_user}
     pasts = dict(tuple(had[had["item_id"].isin(place)].groupby("user_id")))
-    for model, vectors in items.vectors.items():
+    for model, (of_past, vectors) in sides.items():
         for name, life in ((model, lives[-2]), (f"{model}_flat", None)):
-            means = [mean_of(vectors, pasts.get(user), place, life) for user in wanted]
+            means = [mean_of(of_past, pasts.get(user), place, life) for user in wanted]
             for pool, is_ranked in pools.items():
                 known = vectors[is_ranked]
                 row = np.cumsum(is_ranked) - 1

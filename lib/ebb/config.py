@@ -10,7 +10,6 @@ import hashlib
 import json
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -23,6 +22,7 @@ from ebb.interests.measures import Interests
 from ebb.language.settings import Language
 from ebb.recommend.settings import Recommend, Train
 from ebb.search.settings import Search
+from ebb.sources import Reader
 from ebb.watch.settings import Watch
 
 _EARLIEST = parse_instant("1990-01-01T00:00:00Z")
@@ -50,38 +50,6 @@ class Section(BaseModel):
 
 
 # --------------------------------------------------------------------------- sources
-class Timestamps(Section):
-    """How the source writes instants.
-
-    `format` is ``iso``, ``epoch_seconds``, ``epoch_milliseconds`` or a Spark datetime pattern;
-    `zone` is the zone of times that name none.
-    """
-
-    format: str = "iso"
-    zone: str = "UTC"
-
-    @field_validator("zone")
-    @classmethod
-    def _zone_exists(cls, zone: str) -> str:
-        if zone not in available_timezones():
-            raise ValueError("expected the name of a time zone such as Europe/London or UTC")
-        return zone
-
-
-class Reader(Section):
-    """Where a source lies and how its files are read.
-
-    `path` is a file, a folder or a glob on any Hadoop URI. Compression (gzip, zstd) follows
-    the file's name. `delimiter` and `multiline` (quoted line breaks) are for CSV alone.
-    """
-
-    path: str
-    format: Literal["csv", "jsonl", "parquet", "delta"]
-    delimiter: str = ","
-    multiline: bool = False
-    timestamp: Timestamps = Timestamps()
-
-
 class EventColumns(Section):
     """Names of the source's columns; None where the source has none."""
 
@@ -581,11 +549,13 @@ class Config(Section):
 
     @property
     def models(self) -> tuple[str, ...]:
-        """What slates can lean on: the models that are trained, and the vectors of texts."""
+        """What slates can lean on: the models that are trained, and the vectors of texts, as they
+        are and projected."""
         return (
             *self.train.models,
             *(("sequence",) if self.train.sequences else ()),
             *(("content",) if self.language else ()),
+            *(("projected",) if self.language and self.language.projection else ()),
         )
 
     @property

@@ -488,12 +488,13 @@ ITEM_WEIGHTS = Table(
 )
 ITEM_FACTORS = Table(
     "item_factors",
-    "Item vectors of the models fitted as of as_of: implicit ALS, and the network.",
+    "Item vectors of the models fitted as of as_of: implicit ALS, the projection of texts, and the "
+    "network.",
     ("as_of", "model", "item_id"),
     "train",
     _columns(
         _AS_OF,
-        ("model", _STRING, "als, decayed, als_flat, or sequence"),
+        ("model", _STRING, "als, decayed, als_flat, projected, or sequence"),
         _ITEM,
         ("factors", T.ArrayType(T.FloatType()), "the item's vector"),
     ),
@@ -560,9 +561,10 @@ ITEM_VECTORS = Table(
     _columns(
         ("version", _STRING, "of the encoder, in text_encoders"),
         _NAMED,
-        ("text_hash", _STRING, "SHA-256 of the text, 32 hex digits"),
+        ("text_hash", _STRING, "SHA-256 of the text, or of what was given; 32 hex digits"),
         ("vector", T.ArrayType(T.FloatType()), "of length 1; zeros where nothing is known of it"),
         ("as_of", _TS, "of the night that made it"),
+        ("valid_from", _TS, "since when a given vector holds; empty for those of texts", "null"),
     ),
     partition_by="version",
 )

@@ -15,12 +15,13 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
-from ebb.config import Config, Timestamps
+from ebb.config import Config
 from ebb.errors import RunError
 from ebb.events.identity import CONFLICT
 from ebb.events.ingest import Batch, Intake, ingest_events
 from ebb.events.reading import parse_time
 from ebb.schema import EVENTS, FILES, QUARANTINE, USERS
+from ebb.sources import Timestamps
 from ebb.tables import Tables
 from small import Shop, line
 

@@ -70,7 +70,8 @@ class SmallWorld:
         )
 
     def columns(self, repeat: bool, shown: bool = False) -> Columns:
-        models = ("neighbours", "ease", "als", "content")
+        projected = {"projected"} & {model for model, _ in self.factors}
+        models = ("neighbours", "ease", "als", "content", *projected)
         return Columns(LIVES, ("category",), models, repeat, shown, self.numbers)
 
     def event_frame(self, spark: SparkSession) -> DataFrame:

@@ -243,3 +243,18 @@ def test_an_item_that_nobody_touched_is_recommended_for_what_its_text_says(spark
     assert reason["item_id"] == "a"
     assert reason["sentence"] == "This is much like Title a; you took it on 2026-01-30."
     assert all(row["source"] != "content" for row in [*slates["ann"][1:], *slates["cold"]])
+
+
+def test_where_it_is_learned_what_texts_lead_on_to_counts_and_not_what_they_are_like(spark) -> None:
+    like, other = [1.0, 0.0], [0.0, 1.0]
+    world = SmallWorld(
+        users=["ann"],
+        items=SHELF,
+        events=[("ann", "a", 1.0, 1.0)],
+        factors={("content", "a"): like, ("content", "e"): like, ("content", "f"): other,
+                 ("projected", "a"): other, ("projected", "e"): like},
+    )  # fmt: skip
+    first = world.slates(spark, Ranking({"content_5d": 1.0}), repeat=False, n=4)["ann"][0]
+    assert (first["item_id"], first["source"]) == ("f", "content")
+    said = "What is like Title a leads on to this; you took it on 2026-01-30."
+    assert [reason["sentence"] for reason in first["reasons"]] == [said]

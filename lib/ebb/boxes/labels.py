@@ -91,9 +91,13 @@ class _Labelling:
         night: Night, language: Language, facet: str, settings: AnyTagger | Topics
     ) -> _Labelling:
         held = encoder_at(night, night.as_of)
-        if held is None:
-            raise RuntimeError("texts are encoded before they are labelled")
-        labeller = labeller_of(settings, language, lambda: fitted_by(night, held))
+
+        def encoded() -> Fitted:
+            if held is None:
+                raise RuntimeError("texts are encoded before they are labelled")
+            return fitted_by(night, held)
+
+        labeller = labeller_of(settings, language, encoded)
         return _Labelling(night, language, facet, labeller, held if labeller.by_vectors else None)
 
     def inputs(self) -> dict[str, int]:

@@ -14,11 +14,12 @@ from pyspark.sql import functions as F
 from ebb.boxes.choose import SECTIONS, Decision
 from ebb.boxes.inputs import counted_events, versions
 from ebb.boxes.sequences import desk_of, write_network
+from ebb.boxes.vectors import texts_to_project, version_made
 from ebb.config import Config
 from ebb.context import Night
 from ebb.durations import format_instant
 from ebb.models.fit import FittedModels, fit_models
-from ebb.recommend.features import SEQUENCE
+from ebb.recommend.features import PROJECTED, SEQUENCE
 from ebb.recommend.half_lives import HalfLives, name_of
 from ebb.schema import EVENTS, ITEM_FACTORS, ITEM_WEIGHTS, ITEMS, MODELS, SEQUENCE_MODELS
 from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
@@ -29,21 +30,24 @@ _KINDS = {
     "neighbours": "item-to-item cosine",
     "ease": "EASE, closed form",
     "als": "implicit ALS",
+    PROJECTED: "projection of texts, closed form",
     SEQUENCE: "network over sequences",
 }
-_ARTEFACTS = {"als": ITEM_FACTORS, SEQUENCE: SEQUENCE_MODELS}
-_SETTINGS = {SEQUENCE: "sequences"}
+_ARTEFACTS = {"als": ITEM_FACTORS, PROJECTED: ITEM_FACTORS, SEQUENCE: SEQUENCE_MODELS}
+# Models that know nothing of age but its order.
+_WITHOUT_DECAY = (PROJECTED, SEQUENCE)
 
 
 def train(night: Night, log: RunLog, decision: Decision) -> Outcome:
-    """Fit neighbours, EASE and ALS, decayed and flat, and the network over sequences, on what is
-    known at the night's as_of."""
+    """Fit neighbours, EASE and ALS, decayed and flat, the projection of texts and the network over
+    sequences, on what is known at the night's as_of."""
     tables, config = night.tables, night.config
 
     def work(stamp: Stamp) -> StepRun:
         with stored(counted_events(night)) as events:
             half_lives = decision.columns.half_lives
-            fitted = fit_models(events, night.as_of, half_lives, config.train, desk_of(night))
+            desk, texts = desk_of(night), texts_to_project(night, night.as_of)
+            fitted = fit_models(events, night.as_of, half_lives, config.train, desk, texts)
             try:
                 for table, rows in (
                     (ITEM_WEIGHTS, fitted.item_weights),
@@ -62,6 +66,8 @@ def train(night: Night, log: RunLog, decision: Decision) -> Outcome:
         return StepRun({"models": commit.rows_written}, remark)
 
     inputs = {**versions(night, EVENTS, ITEMS), "choices": decision.version}
+    if PROJECTED in config.models:
+        inputs |= version_made(night)
     stamp = stamp_for(night, "train", SECTIONS, inputs)
     # Published slates came from these models: late events count from the next night on.
     return run_step(night, log, MODELS, stamp, work, published=True)
@@ -73,7 +79,7 @@ def _registry(night: Night, decision: Decision, fitted: FittedModels, stamp: Sta
     rows = []
     for name, metrics in sorted(fitted.metrics.items()):
         base = name.removesuffix("_flat")
-        settings: BaseModel = getattr(night.config.train, _SETTINGS.get(base, base))
+        settings = _settings(base, night.config)
         parameters = {
             **{key: str(value) for key, value in settings.model_dump(mode="json").items()},
             "half_life": _half_life(name, decision.columns.half_lives),
@@ -87,8 +93,15 @@ def _registry(night: Night, decision: Decision, fitted: FittedModels, stamp: Sta
     return night.spark.createDataFrame(rows, MODELS.schema)
 
 
+def _settings(model: str, config: Config) -> BaseModel:
+    if model == PROJECTED and config.language and config.language.projection:
+        return config.language.projection
+    settings: BaseModel = getattr(config.train, "sequences" if model == SEQUENCE else model)
+    return settings
+
+
 def _half_life(model: str, half_lives: HalfLives) -> str:
-    if model.endswith("_flat") or model == SEQUENCE:
+    if model.endswith("_flat") or model in _WITHOUT_DECAY:
         return name_of(None)
     return name_of(half_lives.confidence if model == "als" else half_lives.similarity)
 

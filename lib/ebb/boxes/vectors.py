@@ -8,15 +8,18 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from ebb.boxes.given import take_given
 from ebb.boxes.inputs import versions
 from ebb.context import Night
 from ebb.durations import format_instant
 from ebb.language.encoder import Encoder, Fitted
 from ebb.language.encoders import encoder_of
+from ebb.language.given import given_at, version_given
 from ebb.language.held import held_at, serving_since
 from ebb.language.labels import reads_vectors
-from ebb.language.settings import Language
+from ebb.language.settings import Given, Language
 from ebb.language.texts import texts_at, texts_before, texts_of_events
+from ebb.models.projection import Texts
 from ebb.recommend.features import CONTENT
 from ebb.schema import EVENTS, ITEM_VECTORS, ITEMS, TEXT_ENCODERS, Table
 from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
@@ -32,6 +35,8 @@ def vectors(night: Night, log: RunLog) -> Outcome | None:
     settings = night.config.language
     if settings is None:
         return None
+    if isinstance(settings.encoder, Given):
+        return take_given(night, log, settings.encoder)
     encoder = encoder_of(settings.encoder)
     held = _held(night, log, settings, encoder)
     made_by = fitted_by(night, held)
@@ -40,7 +45,10 @@ def vectors(night: Night, log: RunLog) -> Outcome | None:
     def work(stamp: Stamp) -> StepRun:
         with stored(unmet_texts(night, settings, ITEM_VECTORS, made_by.version, events)) as texts:
             rows = encoder.encode(texts, made_by).select(
-                F.lit(made_by.version).alias("version"), "*", F.lit(night.as_of).alias("as_of")
+                F.lit(made_by.version).alias("version"),
+                "*",
+                F.lit(night.as_of).alias("as_of"),
+                F.lit(None).cast("timestamp").alias("valid_from"),
             )
             own = f"as_of = timestamp'{format_instant(night.as_of)}'"
             written = night.tables.replace(ITEM_VECTORS, rows, own, stamp).rows_written
@@ -75,15 +83,38 @@ def with_vectors(night: Night, item_factors: DataFrame, as_of: datetime) -> Data
     item_factors : model, item_id, factors.
     as_of : the night's, or the beginning of a label window before it.
     """
+    found = _vectors_at(night, as_of)
+    if found is None:
+        return item_factors
+    named = (F.lit(CONTENT).alias("model"), "item_id", F.col("vector").alias("factors"))
+    return item_factors.unionByName(found.select(*named))
+
+
+def texts_to_project(night: Night, as_of: datetime) -> Texts | None:
+    """The vectors that a projection is learned on at an instant; None where none is wanted.
+
+    Parameters
+    ----------
+    as_of : as of `with_vectors`.
+    """
     settings = night.config.language
+    if settings is None or settings.projection is None:
+        return None
+    found = _vectors_at(night, as_of)
+    return None if found is None else Texts(found.select("item_id", "vector"), settings.projection)
+
+
+def _vectors_at(night: Night, as_of: datetime) -> DataFrame | None:
+    """The texts that items had at an instant, with their vectors by the encoder that held then; or
+    the vectors that were given."""
+    settings = night.config.language
+    if settings is not None and isinstance(settings.encoder, Given):
+        version = version_given(settings.encoder)
+        return given_at(night.tables.read(ITEM_VECTORS), version, as_of)
     held = None if settings is None else encoder_at(night, as_of)
     if settings is None or held is None:
-        return item_factors
-    texts = texts_at(night.tables.read(ITEMS), as_of, settings)
-    found = vectors_of(night, held, texts).select(
-        F.lit(CONTENT).alias("model"), "item_id", F.col("vector").alias("factors")
-    )
-    return item_factors.unionByName(found)
+        return None
+    return vectors_of(night, held, texts_at(night.tables.read(ITEMS), as_of, settings))
 
 
 def vectors_of(night: Night, encoder: Commit, texts: DataFrame) -> DataFrame:

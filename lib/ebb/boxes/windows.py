@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 
 from ebb.boxes.labels import items_in
 from ebb.boxes.sequences import desk_of
-from ebb.boxes.vectors import with_vectors
+from ebb.boxes.vectors import texts_to_project, with_vectors
 from ebb.context import Night
 from ebb.evaluate.slates import labels_after
 from ebb.evaluate.splits import Split
@@ -135,7 +135,8 @@ def seen_at(night: Night, half_lives: HalfLives, window: Split) -> Iterator[Seen
         found = items_at(versions, known, window.as_of, config.recommend)
         with stored(found) as items:
             desk = desk_of(night)
-            fitted = fit_models(known, window.as_of, half_lives, config.train, desk)
+            texts = texts_to_project(night, window.as_of)
+            fitted = fit_models(known, window.as_of, half_lives, config.train, desk, texts)
             try:
                 yield Seen(night, window, known, items, fitted)
             finally:

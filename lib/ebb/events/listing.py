@@ -9,8 +9,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from ebb.config import Reader
 from ebb.errors import RunError
+from ebb.sources import Reader
 
 LISTING = ("file_id", "path", "length", "modified_at")
 

@@ -13,9 +13,9 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from ebb.config import Timestamps
 from ebb.errors import RunError
 from ebb.events.listing import Source, file_id
+from ebb.sources import Timestamps
 
 ORIGIN = ("source", "file", "file_id", "raw", "parses")
 _BROKEN = "_ebb_broken_line"

@@ -13,19 +13,27 @@ from pyspark.sql import DataFrame
 from ebb.language.encoder import VECTORS, Encoder, Fitted, vector_batch
 from ebb.language.endpoint import EndpointEncoder
 from ebb.language.sentences import SentenceEncoder
-from ebb.language.settings import AnyEncoder, SentenceTransformers, Tfidf
+from ebb.language.settings import AnyEncoder, Endpoint, SentenceTransformers, Tfidf
 from ebb.language.tfidf import TfidfModel
 from ebb.language.tfidf_fit import fit_tfidf
 from ebb.shipped import ship_bytes, shipped
 
 
 def encoder_of(settings: AnyEncoder) -> Encoder:
-    """The encoder that the configuration asks for."""
+    """The encoder that the configuration asks for.
+
+    Raises
+    ------
+    TypeError
+        For vectors that are given: none are made.
+    """
     if isinstance(settings, Tfidf):
         return TfidfEncoder(settings)
     if isinstance(settings, SentenceTransformers):
         return SentenceEncoder(settings)
-    return EndpointEncoder(settings)
+    if isinstance(settings, Endpoint):
+        return EndpointEncoder(settings)
+    raise TypeError(f"an encoder of kind {settings.kind} makes no vectors of texts")
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ Pure Python; never imports Spark.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ebb.durations import Duration
 from ebb.interests.curves import Positive
+from ebb.sources import Reader
 
 TextField = Literal["title", "text", "categories", "tags"]
 LIST_FIELDS = ("categories", "tags")
@@ -107,6 +108,31 @@ class Endpoint(Asked):
     budget: int = Field(default=100_000, ge=1)
 
 
+class GivenColumns(_Section):
+    """Names of the source's columns; `valid_from` is since when a vector holds."""
+
+    item_id: str = "item_id"
+    vector: str = "vector"
+    valid_from: str | None = None
+
+
+class Given(Reader):
+    """Ready-made vectors of items from outside, of pictures or sound, say; texts aren't looked at.
+
+    Attributes
+    ----------
+    dimension : of the vectors; rows of another one are refused.
+    """
+
+    kind: Literal["given"]
+    dimension: int = Field(ge=1)
+    columns: GivenColumns = GivenColumns()
+
+    @property
+    def every(self) -> None:
+        """Nothing is fitted."""
+
+
 class Talking(Asked):
     """A chat endpoint, as OpenAI has it; `url` ends in /chat/completions.
 
@@ -118,7 +144,7 @@ class Talking(Asked):
     answer_tokens: int = Field(default=200, ge=1)
 
 
-AnyEncoder = Annotated[Tfidf | SentenceTransformers | Endpoint, Field(discriminator="kind")]
+AnyEncoder = Annotated[Tfidf | SentenceTransformers | Endpoint | Given, Field(discriminator="kind")]
 
 Tag = Annotated[str, Field(min_length=1, max_length=60)]
 
@@ -241,12 +267,27 @@ class Portraits(Talking, _Listed):
     budget: int = Field(default=200, ge=1)
 
 
+class Projection(_Section):
+    """What texts lead on to is learned from what people took next, in closed form.
+
+    Attributes
+    ----------
+    regularization : the ridge, over the mean variance of a dimension.
+    likeness : how much of what a text looks for is its own likeness; the rest is learned.
+    latest : items of a user's past that are learned from, at most.
+    """
+
+    regularization: Positive = 3.0
+    likeness: float = Field(default=0.8, ge=0, lt=1)
+    latest: int = Field(default=500, ge=2)
+
+
 class Language(_Section):
     """How items' texts become vectors, tags and topics.
 
     Attributes
     ----------
-    encoder : what makes vectors.
+    encoder : what makes vectors. projection : of them; None compares them as they are.
     tagger : what makes tags; None makes none. topics : None finds none.
     events : types of events whose texts the tagger reads, too; None reads none.
     portraits : what makes readable tags of people; None makes none.
@@ -255,12 +296,27 @@ class Language(_Section):
     """
 
     encoder: AnyEncoder = Tfidf(kind="tfidf")
+    projection: Projection | None = None
     tagger: AnyTagger | None = None
     topics: Topics | None = None
     events: tuple[str, ...] | None = None
     portraits: Portraits | None = None
     fields: tuple[TextField, ...] = ("title", "text", "categories", "tags")
     characters: int = Field(default=5_000, ge=1)
+
+    @model_validator(mode="after")
+    def _labels_have_vectors_of_texts(self) -> Self:
+        by_vectors = {
+            "topics": self.topics is not None,
+            "tagger of kind zero_shot": isinstance(self.tagger, ZeroShot),
+        }
+        for name, is_on in by_vectors.items():
+            if is_on and isinstance(self.encoder, Given):
+                raise ValueError(
+                    f"language.{name} needs vectors of texts, and those of language.encoder are "
+                    "given from outside; name an encoder of another kind, or leave it out"
+                )
+        return self
 
     @field_validator("fields")
     @classmethod

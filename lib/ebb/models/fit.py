@@ -1,5 +1,5 @@
-"""Fits every model on what is known at one as_of: neighbours, EASE and ALS, flat and decayed, and a
-network over sequences."""
+"""Fits every model on what is known at one as_of: neighbours, EASE and ALS, flat and decayed, a
+projection of texts, and a network over sequences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from ebb.models.ease import fit_ease
 from ebb.models.factorisation import FittedAls, fit_als
 from ebb.models.neighbours import nearest_items
 from ebb.models.pairs import pair_weights, taken
-from ebb.recommend.features import SEQUENCE
+from ebb.models.projection import Texts, project
+from ebb.recommend.features import PROJECTED, SEQUENCE
 from ebb.recommend.half_lives import HalfLives
 from ebb.recommend.settings import Train
 from ebb.sequences.fit import Desk, FittedNetwork, fit_network
@@ -34,7 +35,7 @@ class FittedModels:
     Attributes
     ----------
     item_weights : model (neighbours, ease, each with _flat), item_id, neighbour_id, rank, weight.
-    item_factors : model (als, als_flat, sequence), item_id, factors.
+    item_factors : model (als, als_flat, projected, sequence), item_id, factors.
     metrics : of each model that learned anything, its sizes.
     network : over sequences; None where none is wanted, or there is nothing to learn.
     remarks : what people should know, e.g. that items had no room.
@@ -59,6 +60,7 @@ def fit_models(
     half_lives: HalfLives,
     settings: Train,
     desk: Desk | None = None,
+    texts: Texts | None = None,
 ) -> FittedModels:
     """Fit all models on events strictly before `as_of`; runs jobs.
 
@@ -67,6 +69,7 @@ def fit_models(
     events : user_id, item_id, event_ts, weight; all strictly before `as_of`. A network wants their
         event_id and event_type, too.
     desk : where a network is trained; None trains none.
+    texts : whose vectors are projected; None projects none.
     """
     sums = {"als": half_lives.confidence, "als_flat": None}
     fits: dict[str, FittedAls] = {}
@@ -77,9 +80,13 @@ def fit_models(
             fit = fit_als(rated, settings.als)
             if fit is not None:
                 fits[name] = fit
+        projected = project(pairs, texts) if texts else None
     factors = [f.item_factors.select(F.lit(name).alias("model"), "*") for name, f in fits.items()]
     none: DataFrame = events.sparkSession.createDataFrame([], _FACTORS)
     metrics = {**_sizes(weights), **{name: dict(fit.metrics) for name, fit in fits.items()}}
+    if projected is not None:
+        factors.append(projected.rows.select(F.lit(PROJECTED).alias("model"), "*"))
+        metrics[PROJECTED] = {"users": float(projected.users), "items": float(projected.items)}
     network = None
     if settings.sequences is not None and desk is not None:
         network = fit_network(events, as_of, half_lives.scale, settings.sequences, desk)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ebb.models.foldin import gram_matrix
+from ebb.recommend.features import CONTENT, PROJECTED
 
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -96,6 +97,15 @@ class Catalogue:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def leading(self) -> Factors:
+        """What each item of a past looks for by its text: its own vector, or the projected one
+        where a projection was learned."""
+        projected = self.factors.get(PROJECTED)
+        if projected is not None and projected.is_known.any():
+            return projected
+        return self.factors[CONTENT]
 
     @cached_property
     def item_features(self) -> Doubles:

@@ -19,6 +19,8 @@ SOURCES = (
     "rising", "new",
 )  # fmt: skip
 CONTENT, SEQUENCE = "content", "sequence"
+# What items of a past look for by their texts, where that is learned; `content` speaks by it.
+PROJECTED = "projected"
 VELOCITY, NEWNESS = "velocity", "newness"
 # How often the user was shown an item since they last took it; it speaks for none.
 SHOWN = "shown"
@@ -64,7 +66,7 @@ class Columns:
     Attributes
     ----------
     facets : those that affinity looks at: all but item.
-    models : those that there are, of neighbours, ease, als, sequence and content.
+    models : those that there are, of neighbours, ease, als, sequence, content and projected.
     repeat : slates may hold what users had; only then their own history speaks.
     shown : it is known what users were shown.
     numbers : attributes of items that trees read as numbers.
@@ -99,8 +101,9 @@ class Columns:
 
     @property
     def vector_models(self) -> tuple[str, ...]:
-        """Models that give items a vector: of factors, of a network, of what their text says."""
-        others = (SEQUENCE, CONTENT)
+        """Models that give items a vector: of factors, of a network, of what their text says and
+        leads on to."""
+        others = (SEQUENCE, CONTENT, PROJECTED)
         return (*self.factor_models, *(name for name in others if name in self.models))
 
     @property

@@ -15,7 +15,15 @@ import numpy as np
 
 from ebb.models.foldin import contributions
 from ebb.recommend.catalogue import Catalogue, Doubles, Integers
-from ebb.recommend.features import CONTENT, SEQUENCE, SOURCES, Feature, led_feature, source_of
+from ebb.recommend.features import (
+    CONTENT,
+    PROJECTED,
+    SEQUENCE,
+    SOURCES,
+    Feature,
+    led_feature,
+    source_of,
+)
 from ebb.recommend.foresight import chances_by_taste
 from ebb.recommend.half_lives import name_of
 from ebb.recommend.scoring import Candidates, Plan
@@ -192,8 +200,14 @@ class _Cited:
         past = self._one.past
         title = self._catalogue.titles[int(past.items[entry])].as_py()
         last_ts = int(past.last_ts[entry])
-        like = f"This is much like {title}" if source == CONTENT else ""
-        who = like or _WHO.get(source, f"People who took {title} also take this")
+        who = _WHO.get(source, f"People who took {title} also take this")
+        if source == CONTENT:
+            is_learned = PROJECTED in self._plan.columns.models
+            who = (
+                f"What is like {title} leads on to this"
+                if is_learned
+                else f"This is much like {title}"
+            )
         took = "it" if source == CONTENT else title
         said = f"{who}; you took {took} on {date_of(last_ts)}."
         return Reason(source, value, said, entry=entry, last_ts=last_ts)
@@ -278,7 +292,7 @@ class _Cited:
         best = np.maximum(gist.at(vectors, one.items).max(axis=0, initial=0.0), 1e-300)
         weights = np.array([self._weights[f"{CONTENT}_{name}"] for name in self._profile_names])
         spoken = gist.parts @ (np.maximum(weights, 0.0) / best)
-        alike = vectors.vectors[self._items] @ vectors.vectors[gist.items].T
+        alike = vectors.vectors[self._items] @ self._catalogue.leading.vectors[gist.items].T
         parts[:, gist.entries] = alike * spoken
         return significant_array(parts)
 

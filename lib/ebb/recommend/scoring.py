@@ -135,7 +135,7 @@ def _person(catalogue: Catalogue, plan: Plan, past: Past) -> _Person:
     profile = _profile(plan, past, entries)
     gist = None
     if plan.columns.has_content:
-        gist = gist_of(catalogue.factors[CONTENT], past, entries, profile)
+        gist = gist_of(catalogue.leading, past, entries, profile)
     barred, vectors = _barred(past, plan.columns.repeat), _vectors(catalogue, plan, past)
     return _Person(past, barred, entries, profile, vectors, gist)
 
