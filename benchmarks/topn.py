@@ -142,16 +142,16 @@ def _options() -> argparse.Namespace:
 # --------------------------------------------------------------------------- the ways
 def _ways(spark: SparkSession, world: World, blocks: Iterable[int]) -> dict[str, Way]:
     model = _als_model(spark, world)
-    top = _topn(spark, world)
+    top = topn_of(spark, world)
 
     def als(block: int) -> Way:
         # PySpark's own setter doesn't reach Java before a `transform`.
-        return lambda _: _to_nowhere(
+        return lambda _: to_nowhere(
             DataFrame(model.setBlockSize(block).recommendForAllUsers(N), spark)
         )
 
     return {
-        "topn": lambda _: _to_nowhere(top),
+        "topn": lambda _: to_nowhere(top),
         "implicit, blas 1": lambda _: _implicit(world, 1),
         "implicit, blas 2": lambda _: _implicit(world, 2),
         "gemm": lambda _: _gemm(world),
@@ -159,14 +159,14 @@ def _ways(spark: SparkSession, world: World, blocks: Iterable[int]) -> dict[str,
     }
 
 
-def _to_nowhere(rows: DataFrame) -> None:
+def to_nowhere(rows: DataFrame) -> None:
     rows.write.format("noop").mode("overwrite").save()
 
 
-def _topn(spark: SparkSession, world: World) -> DataFrame:
+def topn_of(spark: SparkSession, world: World) -> DataFrame:
     ids = pa.array([f"u{user:07}" for user in range(len(world.users))])
-    table = pa.table({"user_id": ids, "factors": _lists(world.users), "seen": _lists(world.seen)})
-    users = _kept(spark.createDataFrame(table).repartition(THREADS))
+    table = pa.table({"user_id": ids, "factors": lists(world.users), "seen": lists(world.seen)})
+    users = kept(spark.createDataFrame(table).repartition(THREADS))
     name = ship_array(spark.sparkContext, world.items)
     return top_by_factors(users, name, N, memory_mb=MEMORY_MB)
 
@@ -176,19 +176,19 @@ def _als_model(spark: SparkSession, world: World) -> JavaObject:
     frames = []
     for vectors in (world.users, world.items):
         ids = pa.array(np.arange(len(vectors), dtype=np.int32))
-        table = pa.table({"id": ids, "features": _lists(vectors)})
-        frames.append(_kept(spark.createDataFrame(table).repartition(THREADS)))
+        table = pa.table({"id": ids, "features": lists(vectors)})
+        frames.append(kept(spark.createDataFrame(table).repartition(THREADS)))
     constructor = spark._jvm.org.apache.spark.ml.recommendation.ALSModel
     model = constructor("als", world.items.shape[1], *(frame._jdf for frame in frames))
     return model.setUserCol("user").setItemCol("item")
 
 
-def _lists(matrix: npt.NDArray[np.generic]) -> pa.Array:
+def lists(matrix: npt.NDArray[np.generic]) -> pa.Array:
     starts = np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1]
     return pa.ListArray.from_arrays(pa.array(starts), pa.array(matrix.ravel()))
 
 
-def _kept(rows: DataFrame) -> DataFrame:
+def kept(rows: DataFrame) -> DataFrame:
     kept = rows.persist()
     kept.count()
     return kept
@@ -219,7 +219,7 @@ def _differences(spark: SparkSession, world: World) -> str:
     scores = some.users.astype(np.float64) @ some.items.T.astype(np.float64)
     np.put_along_axis(scores, some.seen, -np.inf, axis=1)
     expected = np.sort(scores, axis=1)[:, : -N - 1 : -1]
-    rows = _topn(spark, some).toPandas().sort_values(["user_id", "rank"])
+    rows = topn_of(spark, some).toPandas().sort_values(["user_id", "rank"])
     for name, places in (
         ("topn", rows["place"].to_numpy().reshape(-1, N)),
         ("implicit", _implicit(some, 1)),
@@ -269,11 +269,11 @@ def _kernels() -> str:
 # --------------------------------------------------------------------------- a million items
 def million(spark: SparkSession, options: argparse.Namespace) -> int:
     (users,), (items,), (rank,) = options.users, options.items, options.rank
-    top = _topn(spark, World.random(users, items, rank))
+    top = topn_of(spark, World.random(users, items, rank))
     start = time.perf_counter()
-    _to_nowhere(top)
+    to_nowhere(top)
     second = time.perf_counter() - start
-    peak = _peak_mb(spark)
+    peak = peak_mb(spark)
     planned = plan_blocks(MEMORY_MB, items, rank, N).bytes >> 20
     table = Table(f"{users}x{items}x{rank}", "")
     table.add_row("seconds", f"{second:.1f}")
@@ -284,7 +284,7 @@ def million(spark: SparkSession, options: argparse.Namespace) -> int:
     return 0
 
 
-def _peak_mb(spark: SparkSession) -> int:
+def peak_mb(spark: SparkSession) -> int:
     """The most memory that a Python worker ever had; Spark keeps workers for later jobs."""
     rows = spark.range(0, 64, numPartitions=8 * THREADS).mapInArrow(_peaks, "pid long, mb long")
     return max(row["mb"] for row in rows.collect())
