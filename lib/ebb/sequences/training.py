@@ -189,8 +189,12 @@ class _Training:
 def _settled() -> Iterator[None]:
     """Have torch take no way that gives other bits the next time."""
     before = torch.are_deterministic_algorithms_enabled()
+    fills = torch.utils.deterministic.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Nothing here reads memory that it didn't write; filling it takes a sixth of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
+        torch.utils.deterministic.fill_uninitialized_memory = fills
