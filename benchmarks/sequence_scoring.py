@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/sequence_scoring.py [--users 20000 50000] [--items 20000 50000]
         [--rank 64 128] [--repeats 3] [--work FOLDER]
 
-Needs the extra `bench`. The n-th of users, items and rank make the n-th size; the vectors are two
+The n-th of users, items and rank make the n-th size; the vectors are two
 longer than that, as a network's of that dimension are. They are random, and each user has about 50
 seen items that they must not get. Both ways score with `top_by_factors` to a noop sink:
 
@@ -36,7 +36,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from timing import THREADS, Way, ratios, seconds, session
-from topn import MEMORY_MB, WARM_UPS, N, World, kept, lists, peak_mb, to_nowhere, topn_of
+from tops import MEMORY_MB, WARM_UPS, N, World, kept, lists, peak_mb, to_nowhere, topn_of
 
 from ebb.recommend.factor_slates import plan_blocks, ship_array, top_by_factors
 from ebb.recommend.features import SEQUENCE

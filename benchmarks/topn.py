@@ -33,14 +33,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import resource
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -51,51 +48,27 @@ from py4j.java_gateway import JavaObject
 from pyspark.sql import DataFrame, SparkSession
 from rich.console import Console
 from rich.table import Table
-from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_info, threadpool_limits
 from timing import THREADS, Way, ratios, seconds, session
+from tops import (
+    MEMORY_MB,
+    SEEN,
+    WARM_UPS,
+    N,
+    World,
+    kept,
+    lists,
+    peak_mb,
+    to_nowhere,
+    topn_of,
+)
 
-from ebb.recommend.factor_slates import plan_blocks, ship_array, top_by_factors
+from ebb.recommend.factor_slates import plan_blocks
 
-N, SEEN, BLOCKS = 50, 50, (128, 1024, 4096)
-MEMORY_MB, WARM_UPS = 2048, 5
+BLOCKS = (128, 1024, 4096)
 # Users and items of a block of the product alone: the fastest of those tried.
 GEMM_USERS, GEMM_ITEMS = 512, 2000
 CHECKED = 200
-Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class World:
-    """Random factors, and the items that each user has seen.
-
-    Attributes
-    ----------
-    users : (u, r). items : (m, r). seen : (u, SEEN) places, a few of them twice.
-    """
-
-    users: Floats
-    items: Floats
-    seen: npt.NDArray[np.int32]
-
-    @classmethod
-    def random(cls, users: int, items: int, rank: int) -> World:
-        rng = np.random.default_rng(7)
-        return cls(
-            rng.standard_normal((users, rank), dtype=np.float32),
-            rng.standard_normal((items, rank), dtype=np.float32),
-            rng.integers(0, items, (users, SEEN), dtype=np.int32),
-        )
-
-    @property
-    def size(self) -> str:
-        return f"{len(self.users)}x{len(self.items)}x{self.items.shape[1]}"
-
-    def seen_matrix(self) -> csr_matrix:
-        rows = np.repeat(np.arange(len(self.users)), SEEN)
-        shape = (len(self.users), len(self.items))
-        ones = np.ones(len(rows), dtype=np.float32)
-        return csr_matrix((ones, (rows, self.seen.ravel())), shape=shape)
 
 
 def main() -> int:
@@ -159,18 +132,6 @@ def _ways(spark: SparkSession, world: World, blocks: Iterable[int]) -> dict[str,
     }
 
 
-def to_nowhere(rows: DataFrame) -> None:
-    rows.write.format("noop").mode("overwrite").save()
-
-
-def topn_of(spark: SparkSession, world: World) -> DataFrame:
-    ids = pa.array([f"u{user:07}" for user in range(len(world.users))])
-    table = pa.table({"user_id": ids, "factors": lists(world.users), "seen": lists(world.seen)})
-    users = kept(spark.createDataFrame(table).repartition(THREADS))
-    name = ship_array(spark.sparkContext, world.items)
-    return top_by_factors(users, name, N, memory_mb=MEMORY_MB)
-
-
 def _als_model(spark: SparkSession, world: World) -> JavaObject:
     """The factors as a fitted `ALSModel`, which only Java's constructor makes."""
     frames = []
@@ -181,17 +142,6 @@ def _als_model(spark: SparkSession, world: World) -> JavaObject:
     constructor = spark._jvm.org.apache.spark.ml.recommendation.ALSModel
     model = constructor("als", world.items.shape[1], *(frame._jdf for frame in frames))
     return model.setUserCol("user").setItemCol("item")
-
-
-def lists(matrix: npt.NDArray[np.generic]) -> pa.Array:
-    starts = np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1]
-    return pa.ListArray.from_arrays(pa.array(starts), pa.array(matrix.ravel()))
-
-
-def kept(rows: DataFrame) -> DataFrame:
-    kept = rows.persist()
-    kept.count()
-    return kept
 
 
 def _implicit(world: World, blas_threads: int) -> npt.NDArray[np.int32]:
@@ -282,19 +232,6 @@ def million(spark: SparkSession, options: argparse.Namespace) -> int:
     Console().print(table)
     print(json.dumps({"peak_mb": peak, "planned_mb": planned, "seconds": round(second, 2)}))
     return 0
-
-
-def peak_mb(spark: SparkSession) -> int:
-    """The most memory that a Python worker ever had; Spark keeps workers for later jobs."""
-    rows = spark.range(0, 64, numPartitions=8 * THREADS).mapInArrow(_peaks, "pid long, mb long")
-    return max(row["mb"] for row in rows.collect())
-
-
-def _peaks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    time.sleep(0.2)  # or one worker is quick enough to take all tasks
-    for _ in batches:
-        kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        yield pa.RecordBatch.from_pydict({"pid": [os.getpid()], "mb": [kilobytes >> 10]})
 
 
 if __name__ == "__main__":

@@ -26,12 +26,12 @@ class Sequences(BaseModel):
     items : the most taken items that it knows.
     dimension, layers, heads : of the network; a transformer alone has heads.
     dropout, l2 : what keeps it from learning people by heart.
-    labels : drawn for each instant from its window.
+    labels : drawn for each instant from the distinct items of its window.
     full_softmax : up to so many items each is held against all; with more, against `negatives`
         drawn by how often they are taken.
     epochs : at most. patience : epochs without a gain on users held out before it stops.
     batch : sequences a step, of all workers together. rate : of learning, at the beginning.
-    held_out : share of users whose last window it is judged by, and whom it doesn't learn from.
+    held_out : share of users whose last window it is judged by, and doesn't learn from.
     workers : processes on the driver's machine; results hang on their number.
     """
 
