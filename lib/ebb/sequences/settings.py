@@ -52,7 +52,7 @@ class Sequences(BaseModel):
     full_softmax: int = Field(default=20_000, ge=0)
     negatives: int = Field(default=1_000, ge=1)
     epochs: int = Field(default=6, ge=1)
-    patience: int = Field(default=1, ge=1)
+    patience: int = Field(default=3, ge=1)
     batch: int = Field(default=16, ge=1)
     rate: Positive = 0.002
     held_out: float = Field(default=0.1, ge=0, lt=1)
