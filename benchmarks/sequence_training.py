@@ -15,6 +15,9 @@ What is shown:
 - *killed*: a training whose process gets SIGKILL once an epoch has ended, and which is then started
   again; whether its curve and weights are those of the unbroken one, to the bit.
 
+`--slates FOLDER` writes the ten best of everybody known, by the network of the first seed in one
+process: any.parquet, and new.parquet without what they had; user_id, rank, item_id.
+
 Prints the same as JSON on the last line; exit code 1 where rows are shared or missing, or where the
 killed training comes to something else.
 """
@@ -34,6 +37,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 import yaml
 from pyspark.sql import DataFrame, SparkSession
@@ -41,15 +47,17 @@ from pyspark.sql import functions as F
 from timing import session
 
 from ebb.evaluate.experiments import Group, welch
-from ebb.sequences.batches import row_groups
+from ebb.sequences.batches import Rows, row_groups
 from ebb.sequences.fit import train_in, write_rows
 from ebb.sequences.folder import Folder
-from ebb.sequences.rows import Vocabulary
+from ebb.sequences.foresee import foresee
+from ebb.sequences.model import Model, as_bytes
+from ebb.sequences.rows import Vocabulary, sequence_rows
 from ebb.sequences.settings import Sequences
 from ebb.sequences.task import JUDGE, LEARN, ReadRows, Status, Task
 from ebb.sequences.training import best_of, train_alone
 
-WINDOW = timedelta(days=30)
+WINDOW, N = timedelta(days=30), 10
 PROCESSES = (1, 2)
 # Of each epoch its loss and that of users held out; by number of processes, one a seed.
 Curve = list[tuple[float, float | None]]
@@ -64,7 +72,9 @@ def main() -> int:
     spark = session("benchmark of trainings over sequences")
     with tempfile.TemporaryDirectory(dir=options.work, prefix="ebb-training-") as folder:
         work = Path(folder)
-        task = _prepared(spark, _events(spark, options), options.as_of, settings, work / "rows")
+        events = _events(spark, options)
+        vocabulary = Vocabulary.of(events, settings.items)
+        task = _prepared(events, vocabulary, options.as_of, settings, work / "rows")
         runs = {
             processes: [
                 _trained(task, work, f"{processes}-{seed}", processes, seed)
@@ -83,6 +93,8 @@ def main() -> int:
             "rows": _read(work / f"{max(PROCESSES)}-1"),
             "killed": _killed(task, work, work / "1-1"),
         }
+        if options.slates:
+            _write_slates(events, vocabulary, options.as_of, settings, work / "1-1", options.slates)
     print(json.dumps(found))
     is_right = found["rows"]["is_disjoint"] and found["rows"]["is_complete"]
     return 0 if is_right and found["killed"]["is_the_same"] else 1
@@ -94,6 +106,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE")
     parser.add_argument("--users", type=int)
+    parser.add_argument("--slates", type=Path, metavar="FOLDER", help="to be scored elsewhere")
     parser.add_argument("--work", help="folder to work in; the system's temporary one by default")
     return parser.parse_args()
 
@@ -120,12 +133,12 @@ def _events(spark: SparkSession, options: argparse.Namespace) -> DataFrame:
 
 
 def _prepared(
-    spark: SparkSession, events: DataFrame, as_of: datetime, settings: Sequences, rows: Path
+    events: DataFrame, vocabulary: Vocabulary, as_of: datetime, settings: Sequences, rows: Path
 ) -> Task:
     """Write the rows, and say what is to be trained on them in one process."""
     window = settings.window or WINDOW
-    vocabulary = Vocabulary.of(events, settings.items)
-    write_rows(events, vocabulary, as_of, settings, window, Folder(spark, rows.as_uri()))
+    folder = Folder(events.sparkSession, rows.as_uri())
+    write_rows(events, vocabulary, as_of, settings, window, folder)
     takes = tuple(vocabulary.takes.tolist())
     return Task(settings, takes, len(vocabulary.types), window / timedelta(days=1), ranks=1)
 
@@ -184,6 +197,40 @@ def _killed(task: Task, work: Path, unbroken: Path) -> dict[str, Any]:
         "epochs": len(curves[0]),
         "is_the_same": is_the_same,
     }
+
+
+# --------------------------------------------------------------------------- slates
+def _write_slates(
+    events: DataFrame,
+    vocabulary: Vocabulary,
+    as_of: datetime,
+    settings: Sequences,
+    training: Path,
+    folder: Path,
+) -> None:
+    """Everybody's best items by the network of a training, in both modes."""
+    model = Model.of(as_bytes(settings, vocabulary, best_of(training)[1]))
+    ids = vocabulary.items.to_numpy(zero_copy_only=False)
+    vectors = np.stack(model.item_vectors().column("factors").to_pylist())
+    latest = sequence_rows(events, vocabulary, as_of, settings.length, settings.length).toArrow()
+    sets = events.groupBy("user_id").agg(F.collect_set("item_id").alias("had")).collect()
+    had, rows = {row["user_id"]: row["had"] for row in sets}, Rows.of(latest)
+    best: dict[str, list[dict[str, Any]]] = {"any": [], "new": []}
+    for row, user in enumerate(latest.column("user_id").to_pylist()):
+        state, items, again = foresee(model, rows, row)
+        taste = np.exp(vectors @ state)
+        chances = taste.copy()
+        chances[items - 1] += again
+        taste[np.searchsorted(ids, had[user])] = -1.0
+        for mode, scores in (("any", chances), ("new", taste)):
+            top = ids[np.argsort(-scores, kind="stable")[:N]]
+            best[mode] += [
+                {"user_id": user, "rank": rank, "item_id": item}
+                for rank, item in enumerate(top, start=1)
+            ]
+    folder.mkdir(parents=True, exist_ok=True)
+    for mode, listed in best.items():
+        pq.write_table(pa.Table.from_pylist(listed), folder / f"{mode}.parquet")
 
 
 # --------------------------------------------------------------------------- figures
