@@ -73,7 +73,7 @@ class _Training:
         count = torch.cuda.device_count()
         self._device = torch.device("cuda", rank % count) if count else torch.device("cpu")
         network = Network(len(task.takes), task.types, task.settings).to(self._device)
-        self._network, self._average = network, AveragedModel(network, avg_fn=_average)
+        self._network, self._average = network, AveragedModel(network, avg_fn=_moving_average)
         # The same weights everywhere, and the mean of all processes' gradients at each step.
         self._everywhere: nn.Module = (
             nn.parallel.DistributedDataParallel(network) if task.ranks > 1 else network
@@ -194,7 +194,7 @@ class _Training:
         return float(whole[0] / whole[1]) if whole[1] else float("nan")
 
 
-def _average(average: torch.Tensor, own: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+def _moving_average(average: torch.Tensor, own: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
     return average.lerp(own, max(1 / _AVERAGED, 9 / (10 + int(steps))))
 
 
