@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import statistics
@@ -238,17 +239,22 @@ def _compared(runs: Runs, which: int) -> dict[str, Any]:
     """Last losses, of what is learned from (0) or of users held out (1), over seeds."""
     last = {processes: [one["curve"][-1][which] for one in own] for processes, own in runs.items()}
     groups = {
-        processes: Group(len(values), statistics.mean(values), statistics.variance(values))
+        processes: Group(len(values), statistics.mean(values), _variance(values))
         for processes, values in last.items()
     }
     ahead = welch(groups[2], groups[1])
     return {
         "means": {processes: round(group.mean, 4) for processes, group in groups.items()},
         "deviations": {
-            processes: round(group.variance**0.5, 4) for processes, group in groups.items()
+            processes: round(math.sqrt(group.variance), 4) for processes, group in groups.items()
         },
         "difference": ahead and [round(one, 4) for one in (ahead.value, ahead.low, ahead.high)],
     }
+
+
+def _variance(values: list[float]) -> float:
+    """NaN where one seed alone tells nothing of it."""
+    return statistics.variance(values) if len(values) > 1 else float("nan")
 
 
 def _read(folder: Path) -> dict[str, Any]:
