@@ -93,7 +93,10 @@ def measured(
             for strength in STRENGTHS
         }
         slates = [
-            make_slates(prepared, known.known, users, Ranking(choice.chosen.weights, way), "none")
+            make_slates(
+                *(prepared, known.known, users, Ranking(choice.chosen.weights, way), "none"),
+                foreseen=prepared.foreseen(known.known),
+            )
             .select(F.lit(label).alias("model"), "user_id", "rank", "item_id")
             .localCheckpoint()
             for label, way in ways.items()

@@ -33,14 +33,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import resource
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -51,51 +48,27 @@ from py4j.java_gateway import JavaObject
 from pyspark.sql import DataFrame, SparkSession
 from rich.console import Console
 from rich.table import Table
-from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_info, threadpool_limits
 from timing import THREADS, Way, ratios, seconds, session
+from tops import (
+    MEMORY_MB,
+    SEEN,
+    WARM_UPS,
+    N,
+    World,
+    kept,
+    lists,
+    peak_mb,
+    to_nowhere,
+    topn_of,
+)
 
-from ebb.recommend.factor_slates import plan_blocks, ship_array, top_by_factors
+from ebb.recommend.factor_slates import plan_blocks
 
-N, SEEN, BLOCKS = 50, 50, (128, 1024, 4096)
-MEMORY_MB, WARM_UPS = 2048, 5
+BLOCKS = (128, 1024, 4096)
 # Users and items of a block of the product alone: the fastest of those tried.
 GEMM_USERS, GEMM_ITEMS = 512, 2000
 CHECKED = 200
-Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class World:
-    """Random factors, and the items that each user has seen.
-
-    Attributes
-    ----------
-    users : (u, r). items : (m, r). seen : (u, SEEN) places, a few of them twice.
-    """
-
-    users: Floats
-    items: Floats
-    seen: npt.NDArray[np.int32]
-
-    @classmethod
-    def random(cls, users: int, items: int, rank: int) -> World:
-        rng = np.random.default_rng(7)
-        return cls(
-            rng.standard_normal((users, rank), dtype=np.float32),
-            rng.standard_normal((items, rank), dtype=np.float32),
-            rng.integers(0, items, (users, SEEN), dtype=np.int32),
-        )
-
-    @property
-    def size(self) -> str:
-        return f"{len(self.users)}x{len(self.items)}x{self.items.shape[1]}"
-
-    def seen_matrix(self) -> csr_matrix:
-        rows = np.repeat(np.arange(len(self.users)), SEEN)
-        shape = (len(self.users), len(self.items))
-        ones = np.ones(len(rows), dtype=np.float32)
-        return csr_matrix((ones, (rows, self.seen.ravel())), shape=shape)
 
 
 def main() -> int:
@@ -142,16 +115,16 @@ def _options() -> argparse.Namespace:
 # --------------------------------------------------------------------------- the ways
 def _ways(spark: SparkSession, world: World, blocks: Iterable[int]) -> dict[str, Way]:
     model = _als_model(spark, world)
-    top = _topn(spark, world)
+    top = topn_of(spark, world)
 
     def als(block: int) -> Way:
         # PySpark's own setter doesn't reach Java before a `transform`.
-        return lambda _: _to_nowhere(
+        return lambda _: to_nowhere(
             DataFrame(model.setBlockSize(block).recommendForAllUsers(N), spark)
         )
 
     return {
-        "topn": lambda _: _to_nowhere(top),
+        "topn": lambda _: to_nowhere(top),
         "implicit, blas 1": lambda _: _implicit(world, 1),
         "implicit, blas 2": lambda _: _implicit(world, 2),
         "gemm": lambda _: _gemm(world),
@@ -159,39 +132,16 @@ def _ways(spark: SparkSession, world: World, blocks: Iterable[int]) -> dict[str,
     }
 
 
-def _to_nowhere(rows: DataFrame) -> None:
-    rows.write.format("noop").mode("overwrite").save()
-
-
-def _topn(spark: SparkSession, world: World) -> DataFrame:
-    ids = pa.array([f"u{user:07}" for user in range(len(world.users))])
-    table = pa.table({"user_id": ids, "factors": _lists(world.users), "seen": _lists(world.seen)})
-    users = _kept(spark.createDataFrame(table).repartition(THREADS))
-    name = ship_array(spark.sparkContext, world.items)
-    return top_by_factors(users, name, N, memory_mb=MEMORY_MB)
-
-
 def _als_model(spark: SparkSession, world: World) -> JavaObject:
     """The factors as a fitted `ALSModel`, which only Java's constructor makes."""
     frames = []
     for vectors in (world.users, world.items):
         ids = pa.array(np.arange(len(vectors), dtype=np.int32))
-        table = pa.table({"id": ids, "features": _lists(vectors)})
-        frames.append(_kept(spark.createDataFrame(table).repartition(THREADS)))
+        table = pa.table({"id": ids, "features": lists(vectors)})
+        frames.append(kept(spark.createDataFrame(table).repartition(THREADS)))
     constructor = spark._jvm.org.apache.spark.ml.recommendation.ALSModel
     model = constructor("als", world.items.shape[1], *(frame._jdf for frame in frames))
     return model.setUserCol("user").setItemCol("item")
-
-
-def _lists(matrix: npt.NDArray[np.generic]) -> pa.Array:
-    starts = np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1]
-    return pa.ListArray.from_arrays(pa.array(starts), pa.array(matrix.ravel()))
-
-
-def _kept(rows: DataFrame) -> DataFrame:
-    kept = rows.persist()
-    kept.count()
-    return kept
 
 
 def _implicit(world: World, blas_threads: int) -> npt.NDArray[np.int32]:
@@ -219,7 +169,7 @@ def _differences(spark: SparkSession, world: World) -> str:
     scores = some.users.astype(np.float64) @ some.items.T.astype(np.float64)
     np.put_along_axis(scores, some.seen, -np.inf, axis=1)
     expected = np.sort(scores, axis=1)[:, : -N - 1 : -1]
-    rows = _topn(spark, some).toPandas().sort_values(["user_id", "rank"])
+    rows = topn_of(spark, some).toPandas().sort_values(["user_id", "rank"])
     for name, places in (
         ("topn", rows["place"].to_numpy().reshape(-1, N)),
         ("implicit", _implicit(some, 1)),
@@ -269,11 +219,11 @@ def _kernels() -> str:
 # --------------------------------------------------------------------------- a million items
 def million(spark: SparkSession, options: argparse.Namespace) -> int:
     (users,), (items,), (rank,) = options.users, options.items, options.rank
-    top = _topn(spark, World.random(users, items, rank))
+    top = topn_of(spark, World.random(users, items, rank))
     start = time.perf_counter()
-    _to_nowhere(top)
+    to_nowhere(top)
     second = time.perf_counter() - start
-    peak = _peak_mb(spark)
+    peak = peak_mb(spark)
     planned = plan_blocks(MEMORY_MB, items, rank, N).bytes >> 20
     table = Table(f"{users}x{items}x{rank}", "")
     table.add_row("seconds", f"{second:.1f}")
@@ -282,19 +232,6 @@ def million(spark: SparkSession, options: argparse.Namespace) -> int:
     Console().print(table)
     print(json.dumps({"peak_mb": peak, "planned_mb": planned, "seconds": round(second, 2)}))
     return 0
-
-
-def _peak_mb(spark: SparkSession) -> int:
-    """The most memory that a Python worker ever had; Spark keeps workers for later jobs."""
-    rows = spark.range(0, 64, numPartitions=8 * THREADS).mapInArrow(_peaks, "pid long, mb long")
-    return max(row["mb"] for row in rows.collect())
-
-
-def _peaks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    time.sleep(0.2)  # or one worker is quick enough to take all tasks
-    for _ in batches:
-        kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        yield pa.RecordBatch.from_pydict({"pid": [os.getpid()], "mb": [kilobytes >> 10]})
 
 
 if __name__ == "__main__":

@@ -268,6 +268,7 @@ class Keep(Section):
     recommendations: Duration | None = timedelta(days=90)
     item_weights: Duration | None = timedelta(days=90)
     item_factors: Duration | None = timedelta(days=90)
+    user_vectors: Duration | None = timedelta(days=90)
     sequence_models: Duration | None = timedelta(days=90)
     user_features: Duration | None = None
     item_features: Duration | None = None

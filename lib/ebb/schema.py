@@ -500,6 +500,20 @@ ITEM_FACTORS = Table(
     ),
     sliced=True,
 )
+USER_VECTORS = Table(
+    "user_vectors",
+    "What the network makes of each user; times an item's vector in item_factors, the log of what "
+    "taste gives the item.",
+    ("as_of", "user_id", "model"),
+    "recommend",
+    _columns(
+        _AS_OF,
+        _USER,
+        ("model", _STRING, "sequence"),
+        ("factors", T.ArrayType(T.FloatType()), "the user's vector, as long as the items' are"),
+    ),
+    sliced=True,
+)
 SEQUENCE_MODELS = Table(
     "sequence_models",
     "The networks over sequences: what each learned, and how its training went.",
@@ -790,6 +804,6 @@ ALL = (
     USER_FEATURES, ITEM_FEATURES, HALF_LIVES, FORGETTING_CURVES, FORGETTING_FITS,
     FORETELLERS, NEXT_INTERESTS, CHOICES, TRAINING_SETS, RANKERS, TRIALS,
     TEXT_ENCODERS, ITEM_VECTORS, LABELLERS, ITEM_TAGS, TOPICS, PORTRAITS, ITEM_WEIGHTS,
-    ITEM_FACTORS, SEQUENCE_MODELS, MODELS, RECOMMENDATIONS, HOT_LIST, EVALUATIONS,
-    DRIFT, RUNS,
+    ITEM_FACTORS, USER_VECTORS, SEQUENCE_MODELS, MODELS, RECOMMENDATIONS, HOT_LIST,
+    EVALUATIONS, DRIFT, RUNS,
 )  # fmt: skip

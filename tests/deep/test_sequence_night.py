@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="the extra deep isn't installed")
@@ -19,7 +20,14 @@ from ebb.evaluate.splits import Split
 from ebb.progress import Progress
 from ebb.recommend.features import Columns
 from ebb.recommend.half_lives import half_lives_for
-from ebb.schema import ITEM_FACTORS, MODELS, RECOMMENDATIONS, SEQUENCE_MODELS, USERS
+from ebb.schema import (
+    ITEM_FACTORS,
+    MODELS,
+    RECOMMENDATIONS,
+    SEQUENCE_MODELS,
+    USER_VECTORS,
+    USERS,
+)
 from ebb.sequences.model import Model, version_of
 from ebb.steps import RunLog
 from ebb.tables import Stamp, Tables
@@ -74,6 +82,13 @@ def test_a_night_trains_a_network_keeps_it_and_slates_go_by_it(night: Night) -> 
     model = Model.of(bytes(kept["network"]))
     assert [row["item_id"] for row in vectors] == model.vocabulary.items.to_pylist()
     assert {(row["model"], len(row["factors"])) for row in vectors} == {("sequence", 10)}
+    # A user's vector times an item's is the log of what taste gives it; the pointer has the rest.
+    tastes = np.stack([row["factors"] for row in vectors])
+    users = night.tables.read_slice(USER_VECTORS, AS_OF).collect()
+    assert sorted(row["user_id"] for row in users) == sorted(f"u{user}" for user in range(12))
+    for row in users:
+        assert row["model"] == "sequence" and len(row["factors"]) == 10
+        assert 0 < np.exp(tastes @ np.array(row["factors"])).sum() < 1
     slates = night.tables.read_slice(RECOMMENDATIONS, AS_OF).where("rank = 1").collect()
     # Somebody's last event was their twelfth, on the item before their first.
     right = [row["item_id"] == f"i{int(row['user_id'][1:]) % 6}" for row in slates]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -43,6 +44,7 @@ def table_of(days: list[list[int]]) -> pa.Table:
     )
 
 
+@hypothesis.settings(deadline=None)
 @given(st.lists(DAYS, min_size=1, max_size=4), st.integers(0, 99))
 def test_labels_come_from_the_window_that_begins_between_an_event_and_the_next(days, seed) -> None:
     rows, settings = rows_of(days), Sequences(objective="window", labels=3)
@@ -61,6 +63,19 @@ def test_labels_come_from_the_window_that_begins_between_an_event_and_the_next(d
             assert labels <= then if then else labels == {0}
 
 
+def test_an_item_of_a_window_is_as_likely_a_label_however_often_it_is_taken() -> None:
+    days = [-9.0, *np.linspace(-1.9, -1.0, 9)]
+    rows = Rows(
+        np.array([0, 10]), np.array([3, 1, 2, 1, 1, 1, 1, 1, 1, 1]), np.ones(10, dtype=np.int64),
+        np.array(days), np.zeros(1, dtype=np.int64),
+    )  # fmt: skip
+    # Asked at the second event's instant, or before: both are in the window.
+    dice, settings = np.random.default_rng(1), Sequences(labels=2_000)
+    labels = learning_batch(rows, np.arange(1), dice, settings, 99.0).labels[0, 0]
+    assert 0.45 < np.mean(labels == 1) < 0.55 and 0.45 < np.mean(labels == 2) < 0.55
+
+
+@hypothesis.settings(deadline=None)
 @given(DAYS, st.integers(0, 99))
 def test_the_next_item_alone_is_the_label_where_that_is_the_objective(days, seed) -> None:
     dice, settings = np.random.default_rng(seed), Sequences(objective="next")
@@ -68,6 +83,7 @@ def test_the_next_item_alone_is_the_label_where_that_is_the_objective(days, seed
     assert batch.labels[0, :, 0].tolist() == [*range(2, len(days) + 1), 0]
 
 
+@hypothesis.settings(deadline=None)
 @given(DAYS, st.integers(0, 99))
 def test_who_reads_both_ways_is_asked_at_the_end_of_a_part_of_the_past_alone(days, seed) -> None:
     settings = Sequences(kind="bilstm", objective="next")

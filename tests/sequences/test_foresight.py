@@ -88,9 +88,9 @@ def test_the_feature_is_the_log_of_taste_and_of_taking_it_again(spark, world, re
 
 def test_slates_go_by_it_and_say_what_it_looked_at(spark, world) -> None:
     users = spark.createDataFrame([("u",)], "user_id string")
-    slates = make_slates(
-        told(world, spark, True), world.event_frame(spark), users, Ranking({"sequence": 1.0}), "v"
-    )
+    prepared, events = told(world, spark, True), world.event_frame(spark)
+    ranking, foreseen = Ranking({"sequence": 1.0}), prepared.foreseen(events)
+    slates = make_slates(prepared, events, users, ranking, "v", foreseen=foreseen)
     rows = {row["item_id"]: row for row in slates.collect()}
     ranks = sorted(rows, key=lambda item: rows[item]["rank"])
     assert ranks == sorted("abcd", key=lambda item: -(TASTE[item] + AGAIN.get(item, 0.0)))

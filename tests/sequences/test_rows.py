@@ -6,10 +6,16 @@ import random
 from collections import defaultdict
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from ebb.sequences.batches import Rows, row_groups
+from ebb.sequences.fit import write_rows
+from ebb.sequences.folder import Folder
 from ebb.sequences.rows import Vocabulary, sequence_rows, takes_of
+from ebb.sequences.settings import Sequences
+from ebb.sequences.task import JUDGE, LEARN
 from models.lines import AS_OF
 
 SCHEMA = (
@@ -82,3 +88,23 @@ def test_a_vocabulary_knows_how_often_its_items_were_taken(spark) -> None:
     assert vocabulary.types == ("view",)
     nothing = Vocabulary.of(takes_of(frame(spark, [])), 2)
     assert len(nothing) == 0 and nothing.types == ()
+
+
+def _days(rows: Rows) -> list[np.ndarray]:
+    """Of each row."""
+    return np.split(rows.days, rows.starts[1:-1]) if len(rows) else []
+
+
+def test_of_people_held_out_all_but_their_last_window_is_learned_from(spark, tmp_path) -> None:
+    people, ages = range(12), (5.5, 4.5, 3.5, 2.0, 1.5, 0.5)
+    events = [(f"e{u}-{age}", f"u{u}", "i", "view", age, 1.0) for u in people for age in ages]
+    given, window = frame(spark, events), timedelta(days=2)
+    settings, folder = Sequences(held_out=0.4), Folder(spark, tmp_path.as_uri())
+    write_rows(given, Vocabulary.of(given, 1), AS_OF, settings, window, folder)
+    learn, judge = (
+        [days.tolist() for group in row_groups(tmp_path / name) for days in _days(group.read())]
+        for name in (LEARN, JUDGE)
+    )
+    assert 0 < len(judge) < 12 and all(days == [-age for age in ages] for days in judge)
+    assert sorted(map(len, learn)) == [3] * len(judge) + [6] * (12 - len(judge))
+    assert all(days == [-age for age in ages[: len(days)]] for days in learn)

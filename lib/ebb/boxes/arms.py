@@ -59,6 +59,7 @@ def slates_by_arm(
     users: DataFrame,
     ranking: Ranking,
     version: str,
+    foreseen: DataFrame | None,
 ) -> DataFrame:
     """Everybody's slates: by the ranking, or by what becomes of it in the user's arm.
 
@@ -66,7 +67,7 @@ def slates_by_arm(
     """
     experiment = night.config.recommend.experiment
     if experiment is None:
-        return make_slates(side, events, users, ranking, version)
+        return make_slates(side, events, users, ranking, version, foreseen=foreseen)
     dealt = users.withColumn("arm", arm_of(experiment.name, experiment.shares))
     slates = [
         make_slates(
@@ -76,6 +77,7 @@ def slates_by_arm(
             _changed(night, decision, ranking, arm),
             version,
             name,
+            foreseen,
         )
         for name, arm in experiment.arms.items()
     ]

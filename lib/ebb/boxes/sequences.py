@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from ebb.boxes.inputs import versions
 from ebb.context import Night
-from ebb.schema import EVENTS, SEQUENCE_MODELS
+from ebb.recommend.features import SEQUENCE
+from ebb.recommend.prepare import Prepared
+from ebb.schema import EVENTS, SEQUENCE_MODELS, USER_VECTORS
 from ebb.sequences.fit import Desk, FittedNetwork, require_torch
 from ebb.sequences.folder import Folder
+from ebb.storage import stored
 from ebb.tables import Stamp
 
 
@@ -51,6 +59,35 @@ def network_of(night: Night) -> bytes | None:
     require_torch()
     row = night.tables.read_slice(SEQUENCE_MODELS, night.as_of).select("network").first()
     return None if row is None else bytes(row["network"])
+
+
+@contextmanager
+def foreseen_of(
+    night: Night, side: Prepared, events: DataFrame, users: DataFrame, stamp: Stamp
+) -> Iterator[DataFrame | None]:
+    """Ask the night's network about some users, once, and put their vectors into `user_vectors`.
+
+    Parameters
+    ----------
+    events : event_id, user_id, item_id, event_type, event_ts, weight. users : user_id, distinct.
+
+    Yields
+    ------
+    What `Prepared.foreseen` gives, stored for as long as the `with` lasts; None without a network.
+    """
+    foreseen = side.foreseen(events.join(users, on="user_id", how="left_semi"))
+    if foreseen is None:
+        yield None
+        return
+    with stored(foreseen) as kept:
+        vectors = kept.select(
+            F.lit(night.as_of).alias("as_of"),
+            "user_id",
+            F.lit(SEQUENCE).alias("model"),
+            F.col("state").cast("array<float>").alias("factors"),
+        )
+        night.tables.write_slice(USER_VECTORS, vectors, stamp)
+        yield kept
 
 
 def remove_trainings(night: Night) -> None:

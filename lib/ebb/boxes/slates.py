@@ -12,7 +12,7 @@ from ebb.boxes.choose import SECTIONS, Decision
 from ebb.boxes.inputs import counted_events, made_by, versions
 from ebb.boxes.labels import items_in, labels_made
 from ebb.boxes.ranker import shipped_ranker
-from ebb.boxes.sequences import network_of
+from ebb.boxes.sequences import foreseen_of, network_of
 from ebb.boxes.vectors import version_made, with_vectors
 from ebb.context import Night
 from ebb.recommend.eligible import eligible_items, items_at, users_to_score
@@ -52,15 +52,8 @@ def recommend(night: Night, log: RunLog, decision: Decision) -> Outcome:
     def slates_of(events: DataFrame, stamp: Stamp) -> StepRun:
         version = tables.read_slice(MODELS, night.as_of).agg(F.max("version")).first()
         ranking = replace(ranking_of(night, decision), explore=settings.explore)
-        slates = slates_by_arm(
-            night,
-            decision,
-            prepared(night, events, decision),
-            events,
-            users_to_score(tables.read(USERS), events, night.as_of, settings),
-            ranking,
-            (version[0] if version else None) or "none",
-        )
+        side = prepared(night, events, decision)
+        users = users_to_score(tables.read(USERS), events, night.as_of, settings)
         dealt = Dealt.of(night)
         facts = {
             **stamp.facts,
@@ -71,7 +64,18 @@ def recommend(night: Night, log: RunLog, decision: Decision) -> Outcome:
             "experiment": dealt.to_facts() if dealt else None,
             "explores": bool(settings.explorations),
         }
-        commit = tables.write_slice(RECOMMENDATIONS, slates, replace(stamp, facts=facts))
+        with foreseen_of(night, side, events, users, stamp) as foreseen:
+            slates = slates_by_arm(
+                night,
+                decision,
+                side,
+                events,
+                users,
+                ranking,
+                (version[0] if version else None) or "none",
+                foreseen,
+            )
+            commit = tables.write_slice(RECOMMENDATIONS, slates, replace(stamp, facts=facts))
         remark = f"{commit.rows_written:,} rows by {decision.strategy}"
         return StepRun({"recommendations": commit.rows_written}, remark)
 

@@ -98,6 +98,7 @@ def make_slates(
     ranking: Ranking,
     version: str,
     arm: str | None = None,
+    foreseen: DataFrame | None = None,
 ) -> DataFrame:
     """Each user's n best items, fewer only where fewer may be recommended to them.
 
@@ -106,17 +107,17 @@ def make_slates(
     events : user_id, item_id, event_ts, weight; all strictly before the as_of.
     users : user_id, distinct (`eligible.users_to_score`).
     version : of the models; goes into every row, as does the `arm` of an experiment.
+    foreseen : of `Prepared.foreseen`, of these users and maybe others.
 
     Returns
     -------
     DataFrame with the columns of the table `recommendations`. Lazy.
     """
     half_lives = prepared.plan.columns.half_lives
-    theirs = events.join(users, on="user_id", how="left_semi")
     rows = past_rows(
         *(events, users, prepared.places, prepared.as_of, half_lives),
         passed=prepared.passed,
-        foreseen=prepared.foreseen(theirs),
+        foreseen=foreseen,
     )
     slates = rows.mapInArrow(partial(slate_batches, prepared.name, prepared.plan, ranking), _SCHEMA)
     as_of, own = F.lit(prepared.as_of).alias("as_of"), F.lit(version).alias("model_version")

@@ -101,7 +101,8 @@ def learning_batch(
     """Draw an instant after each event, and labels from what follows it.
 
     The instant is the next event's with probability ½, else any between the two: somebody who is
-    asked about at as_of last did something a while ago.
+    asked about at as_of last did something a while ago. Each item of what follows is drawn as
+    likely as any other, however often it is taken: slates are judged by whether it is.
 
     Parameters
     ----------
@@ -119,9 +120,7 @@ def learning_batch(
         first, last = np.arange(1, n + 1), np.minimum(np.arange(2, n + 2), n)
         if settings.objective == "window":
             last = np.searchsorted(days, at + window, side="left")
-        count = np.maximum(last - first, 0)
-        drawn = first[:, None] + (dice.random((n, many)) * count[:, None]).astype(np.int64)
-        labels = np.where(count[:, None] > 0, rows.items[start + np.minimum(drawn, n - 1)], 0)
+        labels = _drawn(rows.items[start:end], first, last, many, dice)
         if is_prefix:
             # Both directions see all of it, so that one instant alone can be asked about.
             n = int(dice.integers(1, max(n, 2)))
@@ -129,6 +128,28 @@ def learning_batch(
         batch.put(row, rows, slice(start, start + n))
         batch.at[row, :n], batch.labels[row, :n] = at[:n], labels[:n]
     return batch
+
+
+def _drawn(
+    items: Integers, first: Integers, last: Integers, many: int, dice: np.random.Generator
+) -> Integers:
+    """(n, many) of the distinct items[first : last] of each of n places; 0 where that is empty."""
+    place = np.arange(len(items))
+    is_inside = (place >= first[:, None]) & (place < last[:, None])
+    # Of an item's events in there the first alone.
+    up_to = (is_inside & (_before(items) < first[:, None])).cumsum(1)
+    number = (dice.random((len(items), many)) * up_to[:, -1:]).astype(np.int64)
+    drawn = (up_to[:, None, :] <= number[:, :, None]).sum(-1)
+    return np.where(up_to[:, -1:] > 0, items[np.minimum(drawn, len(items) - 1)], 0)
+
+
+def _before(items: Integers) -> Integers:
+    """Of each event, the place of the last one before on the same item; -1 where there is none."""
+    order = np.argsort(items, kind="stable")
+    again = items[order][1:] == items[order][:-1]
+    before = np.full(len(items), -1)
+    before[order[1:][again]] = order[:-1][again]
+    return before
 
 
 def judging_batch(rows: Rows, chosen: Integers, settings: Sequences, window: float) -> Batch:

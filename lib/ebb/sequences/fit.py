@@ -101,7 +101,7 @@ def fit_network(
     with desk.progress.step(f"sequences before {as_of:%Y-%m-%d %H:%M}") as step:
         vocabulary = Vocabulary.of(takes_of(events), settings.items)
         if not folder.has(f"{JUDGE}/_SUCCESS"):
-            _write_rows(events, vocabulary, as_of, settings, folder)
+            write_rows(events, vocabulary, as_of, settings, window, folder)
         with tempfile.TemporaryDirectory(prefix="ebb-sequences-") as local:
             folder.fetch(Path(local))
             with watched(Path(local), folder, desk.progress, settings.epochs):
@@ -112,17 +112,28 @@ def fit_network(
     return fitted
 
 
-def _write_rows(
-    events: DataFrame, vocabulary: Vocabulary, as_of: datetime, settings: Sequences, folder: Folder
+def write_rows(
+    events: DataFrame,
+    vocabulary: Vocabulary,
+    as_of: datetime,
+    settings: Sequences,
+    window: timedelta,
+    folder: Folder,
 ) -> None:
-    """Put the rows in place: those to learn from, and those of users held out to judge by."""
-    rows = sequence_rows(events, vocabulary, as_of, settings.length, settings.history)
+    """Put the rows in place: those to learn from, and those of users held out to judge by.
+
+    Of users held out what they did until their last window is learned from: at as_of, too, people
+    are asked about whose past is known.
+    """
     held_out = is_held_out(settings.held_out)
-    with stored(rows) as kept:
-        # An event has a label only if another follows it.
-        learn, judge = kept.where(~held_out & (F.size("items") > 1)), kept.where(held_out)
-        judge = judge.where(F.col("part") == 0)
-        for name, own in ((LEARN, learn), (JUDGE, judge)):
+    is_known = ~held_out | (F.col("event_ts") < F.lit(as_of - window))
+    lengths = (settings.length, settings.history)
+    learn = sequence_rows(events.where(is_known), vocabulary, as_of, *lengths)
+    judge = sequence_rows(events.where(held_out), vocabulary, as_of, *lengths)
+    # An event has a label only if another follows it.
+    learn, judge = learn.where(F.size("items") > 1), judge.where(F.col("part") == 0)
+    for name, rows in ((LEARN, learn), (JUDGE, judge)):
+        with stored(rows) as own:
             files = settings.workers * max(1, -(-own.count() // (_ROWS_A_FILE * settings.workers)))
             spread = own.repartition(files, "user_id").sortWithinPartitions("user_id", "part")
             spread.write.mode("overwrite").parquet(folder.uri(name))
@@ -139,7 +150,7 @@ def _trained(
     from ebb.sequences.training import best_of
 
     takes, ranks = tuple(vocabulary.takes.tolist()), min(settings.workers, groups)
-    _train(local, Task(settings, takes, len(vocabulary.types), window / _DAY, ranks))
+    train_in(local, Task(settings, takes, len(vocabulary.types), window / _DAY, ranks))
     curve, (epoch, weights) = Status.read(local).curve, best_of(local)
     loss, held_out = curve[epoch - 1]
     metrics = {
@@ -160,7 +171,11 @@ def _trained(
     )
 
 
-def _train(local: Path, task: Task) -> None:
+def train_in(local: Path, task: Task) -> None:
+    """Train on the rows in a folder of this machine, in so many processes as the task says.
+
+    Those beyond one are started by Spark's TorchDistributor, which needs a session.
+    """
     from ebb.sequences.training import train_alone, train_rank
 
     if task.ranks == 1:

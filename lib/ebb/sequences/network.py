@@ -120,7 +120,7 @@ class Network(nn.Module):
 
     def logits(self, queries: Tensor) -> Tensor:
         """(..., m + 1) of all items; of number 0 next to nothing."""
-        found: Tensor = queries @ self.items.weight.T + (self.bias + self.nothing)
+        found: Tensor = functional.linear(queries, self.items.weight, self.bias + self.nothing)
         return found
 
     def _taste(self, queries: Tensor, labels: Tensor, drawn: Drawn | None) -> Tensor:

@@ -26,12 +26,12 @@ class Sequences(BaseModel):
     items : the most taken items that it knows.
     dimension, layers, heads : of the network; a transformer alone has heads.
     dropout, l2 : what keeps it from learning people by heart.
-    labels : drawn for each instant from its window.
+    labels : drawn for each instant from the distinct items of its window.
     full_softmax : up to so many items each is held against all; with more, against `negatives`
         drawn by how often they are taken.
     epochs : at most. patience : epochs without a gain on users held out before it stops.
     batch : sequences a step, of all workers together. rate : of learning, at the beginning.
-    held_out : share of users whose last window it is judged by, and whom it doesn't learn from.
+    held_out : share of users whose last window it is judged by, and doesn't learn from.
     workers : processes on the driver's machine; results hang on their number.
     """
 
@@ -52,7 +52,7 @@ class Sequences(BaseModel):
     full_softmax: int = Field(default=20_000, ge=0)
     negatives: int = Field(default=1_000, ge=1)
     epochs: int = Field(default=6, ge=1)
-    patience: int = Field(default=1, ge=1)
+    patience: int = Field(default=3, ge=1)
     batch: int = Field(default=16, ge=1)
     rate: Positive = 0.002
     held_out: float = Field(default=0.1, ge=0, lt=1)

@@ -1,7 +1,9 @@
 """Trains a network in one process or in several at once, each on its share of the rows.
 
-An epoch's draws hang on seed, epoch and process alone, and what is known after it is written down:
-a training that was killed goes on from there and comes to the same network. Needs torch.
+What is judged and kept is a moving average of the weights, which is steadier from epoch to epoch
+than they are (Polyak and Juditsky 1992). An epoch's draws hang on seed, epoch and process alone,
+and what is known after it is written down: a training that was killed goes on from there and comes
+to the same network. Needs torch.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import distributed, nn
+from torch.optim.swa_utils import AveragedModel
 
 from ebb.sequences.batches import Share, judging_batch, learning_batch
 from ebb.sequences.network import Drawn, Network
 from ebb.sequences.task import CHECKPOINT, JUDGE, LEARN, ReadRows, Status, Task, replace_file
 
 _LARGEST_STEP, _LAST_RATE = 1.0, 0.01
+# Weights are averaged over about so many steps, at the beginning over fewer.
+_AVERAGED = 100
 _SHOWS_EVERY = 0.5
 
 
@@ -68,7 +73,7 @@ class _Training:
         count = torch.cuda.device_count()
         self._device = torch.device("cuda", rank % count) if count else torch.device("cpu")
         network = Network(len(task.takes), task.types, task.settings).to(self._device)
-        self._network = network
+        self._network, self._average = network, AveragedModel(network, avg_fn=_moving_average)
         # The same weights everywhere, and the mean of all processes' gradients at each step.
         self._everywhere: nn.Module = (
             nn.parallel.DistributedDataParallel(network) if task.ranks > 1 else network
@@ -111,18 +116,19 @@ class _Training:
             loss.backward()
             nn.utils.clip_grad_norm_(self._network.parameters(), _LARGEST_STEP)
             self._optimiser.step()
+            self._average.update_parameters(self._network)
             total += (-float(found.detach().sum()), float(labels))
             self._show(step + 1, total)
         return self._mean(total)
 
     def _judged(self) -> float | None:
         """Mean over users held out of the mean loss of what they took in their last window."""
-        self._network.eval()
+        network = self._average.module.eval()
         total = np.zeros(2)
         with torch.inference_mode():
             for rows, chosen in self._judge.once(self._size):
                 batch = judging_batch(rows, chosen, self._settings, self._task.window)
-                found, is_label = self._network(batch)
+                found, is_label = network(batch)
                 total += (-float((found.sum(1) / is_label.sum(1)).sum()), len(found))
         mean = self._mean(total)
         return None if np.isnan(mean) else mean
@@ -132,7 +138,8 @@ class _Training:
         status.curve.append((loss, judged))
         # Without anybody to judge by, the last is taken to be the best.
         if self._best is None or judged is None or judged < self._best["judged"]:
-            state = {name: one.clone() for name, one in self._network.state_dict().items()}
+            average = self._average.module.state_dict()
+            state = {name: one.clone() for name, one in average.items()}
             self._best = {"judged": judged, "epoch": status.epoch, "network": state}
         waited = status.epoch - self._best["epoch"]
         status.is_done = status.epoch == settings.epochs or waited >= settings.patience
@@ -140,6 +147,7 @@ class _Training:
         if self._rank == 0:
             known = {
                 "network": self._network.state_dict(),
+                "average": self._average.state_dict(),
                 "optimiser": self._optimiser.state_dict(),
                 "best": self._best,
                 "status": asdict(status),
@@ -157,6 +165,7 @@ class _Training:
             return
         known = torch.load(path, map_location=self._device, weights_only=True)
         self._network.load_state_dict(known["network"])
+        self._average.load_state_dict(known["average"])
         self._optimiser.load_state_dict(known["optimiser"])
         self._best, self._status = known["best"], Status.of(known["status"])
 
@@ -185,12 +194,20 @@ class _Training:
         return float(whole[0] / whole[1]) if whole[1] else float("nan")
 
 
+def _moving_average(average: torch.Tensor, own: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+    return average.lerp(own, max(1 / _AVERAGED, 9 / (10 + int(steps))))
+
+
 @contextmanager
 def _settled() -> Iterator[None]:
     """Have torch take no way that gives other bits the next time."""
     before = torch.are_deterministic_algorithms_enabled()
+    fills = torch.utils.deterministic.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Nothing here reads memory that it didn't write; filling it takes a sixth of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
+        torch.utils.deterministic.fill_uninitialized_memory = fills
