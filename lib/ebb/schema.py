@@ -287,7 +287,7 @@ FORETELLERS = Table(
         ("loss", _DOUBLE, "its mean loss on the periods held out"),
         ("loss_decayed", _DOUBLE, "that of the decayed past"),
         ("ahead", _DOUBLE, "how far it is ahead, over periods that may differ"),
-        ("ahead_low", _DOUBLE, "its 95 % interval, over users and periods"),
+        ("ahead_low", _DOUBLE, "its 90 % interval, over users and periods"),
         ("ahead_high", _DOUBLE, "the same"),
         ("users", _LONG, "users judged, each once a period"),
         ("half_life_days", _DOUBLE, "of the decayed past; empty where it never fades", "null"),

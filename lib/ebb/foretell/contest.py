@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ebb.evaluate.significance import Interval, across_windows
+from ebb.evaluate.significance import ONE_SIDED, Interval, across_windows
 from ebb.foretell.pasts import Doubles
 
 
@@ -73,5 +73,5 @@ def verdict(judged: Sequence[Judged]) -> Verdict | None:
         float(sum(getattr(one, name).sum() for one in asked))
         for name in ("units", "network", "decayed")
     )
-    ahead = across_windows([one.ahead for one in asked])
+    ahead = across_windows([one.ahead for one in asked], level=ONE_SIDED)
     return Verdict(ahead.low > 0, network / units, decayed / units, ahead)

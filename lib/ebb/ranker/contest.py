@@ -11,13 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ebb.evaluate.significance import Interval, across_windows
+from ebb.evaluate.significance import ONE_SIDED, Interval, across_windows
 from ebb.recommend.catalogue import Doubles
 
 RANKER = "ranker"
 HELD_OUT = 3
-# The lower end of such an interval is passed by luck once in twenty.
-_LEVEL = 0.90
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def verdict(judged: Sequence[Judged]) -> Verdict:
     other = max(names, key=lambda name: (means[name], -names.index(name)))
     own = np.concatenate([j.ranker for j in judged])
     differences = [j.ranker - j.others[other] for j in judged]
-    ahead = across_windows(differences, level=_LEVEL)
+    ahead = across_windows(differences, level=ONE_SIDED)
     wins = sum(float(one.mean()) > 0.0 for one in differences)
     promoted = ahead.low > 0 and wins >= HELD_OUT
     said = (
