@@ -59,7 +59,7 @@ def slates_by_arm(
     users: DataFrame,
     ranking: Ranking,
     version: str,
-    foreseen: DataFrame | None,
+    foreseen: DataFrame | None = None,
 ) -> DataFrame:
     """Everybody's slates: by the ranking, or by what becomes of it in the user's arm.
 
