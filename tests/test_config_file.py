@@ -140,7 +140,7 @@ def test_a_shown_dollar_reads_back(load: Load) -> None:
     [
         (
             "recommend: {n: 10}", "recommend: {m: 10}",
-            "c.yaml, line 11: recommend.m is not a setting, expected one of allow, block, ",
+            "c.yaml, line 11: recommend.m is not a setting, expected one of affinity, allow, ",
         ),
         (
             "half_life: 7d", "halflife: 7d",

@@ -284,6 +284,7 @@ class Keep(Section):
     text_encoders: Duration | None = None
     labellers: Duration | None = None
     topics: Duration | None = None
+    portraits: Duration | None = None
     hot_list: Duration | None = None
     evaluations: Duration | None = None
     drift: Duration | None = None
