@@ -99,7 +99,7 @@ def test_a_command_in_the_docs_is_one_that_its_job_takes(
 
 def test_the_commands_of_the_first_screen_are_nightly_and_test() -> None:
     first = _blocks(_README, "sh")[0]
-    assert [name for name, _ in _calls(f"```sh\n{first}```")] == ["nightly", "test"]
+    assert [name for name, _ in _calls(f"```sh\n{first}```")] == ["nightly", "test", "test"]
 
 
 def test_the_readme_shows_somebody_who_is_in_the_demo_world() -> None:
