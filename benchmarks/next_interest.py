@@ -6,7 +6,7 @@
 Needs $EBB_DATA and the extra deep. For each public set, at two as_of: networks of each kind and the
 decayed baseline learn from the periods before the three latest and are judged on these, as a night
 does it. Prints the mean loss of both, how far the network is ahead over the six periods with the
-95 % interval, and the seconds of learning, and all of it as JSON on the last line.
+90 % interval, and the seconds of learning, and all of it as JSON on the last line.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def compared(name: str, night: Night, kinds: list[str]) -> dict[str, Any]:
     pasts = [gathered(one, settings) for one in nights]
     rows = sum(len(part) for part in pasts[0])
     table = Table(title=f"{name}, {settings.facet}: {rows:,} rows at the latest as_of")
-    for heading in ("kind", "loss", "decayed", "ahead", "95 % interval", "of it", "seconds"):
+    for heading in ("kind", "loss", "decayed", "ahead", "90 % interval", "of it", "seconds"):
         table.add_column(heading, justify="left" if heading == "kind" else "right")
     result: dict[str, Any] = {"rows": rows}
     for kind in kinds:
