@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pyspark.cloudpickle import register_pickle_by_value
 from pyspark.sql import DataFrame, SparkSession
 from scipy.sparse import csr_matrix
 from timing import THREADS
@@ -20,6 +22,8 @@ from ebb.recommend.factor_slates import ship_array, top_by_factors
 N, SEEN = 50, 50
 MEMORY_MB, WARM_UPS = 2048, 5
 Floats = npt.NDArray[np.float32]
+# Workers can't import this file: its functions travel as they are.
+register_pickle_by_value(sys.modules[__name__])
 
 
 @dataclass(frozen=True)
