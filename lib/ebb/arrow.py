@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import reduce
 
 import numpy as np
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 
 def whole_groups(
-    batches: Iterable[pa.RecordBatch], columns: Sequence[str], at_least: int
+    batches: Iterable[pa.RecordBatch], columns: tuple[str, ...], at_least: int
 ) -> Iterator[pa.Table]:
     """The same rows in tables that split no group, of `at_least` rows but for the last.
 

@@ -6,11 +6,13 @@ import random
 from datetime import timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
 from ebb.language.cosines import whole
 from ebb.language.settings import Projection
+from ebb.models import projection as projection_module
 from ebb.models.projection import Texts, next_item_means, project, projection, with_likeness
 from models.lines import AS_OF
 
@@ -37,6 +39,26 @@ def test_what_was_taken_at_one_instant_does_not_lead_to_itself() -> None:
     assert next_item_means(vectors, np.array([10, 10, 10])) is None
     means = next_item_means(vectors, np.array([10, 10, 20]))
     assert means is not None and means[-1] == pytest.approx([0.5, 0.5, 0.6, 0.8], abs=1e-6)
+
+
+def test_users_are_told_apart_whatever_batches_their_rows_come_in(monkeypatch) -> None:
+    monkeypatch.setattr(projection_module, "_ROWS_AT_ONCE", 2)
+    vectors = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8], [1.0, 0.0], [0.0, 1.0]])
+    table = pa.table(
+        {
+            "user_id": ["u", "u", "v", "w", "w"],
+            "at": [10, 20, 10, 10, 20],
+            "vector": pa.array(vectors.tolist(), pa.list_(pa.float32())),
+        }
+    )
+    # v took one thing, and nothing after it.
+    one = next_item_means(whole(vectors[:2]), np.array([10, 20]))
+    assert one is not None
+    for size in (1, 2, 5):
+        found = list(projection_module._of_users(table.to_batches(max_chunksize=size)))
+        assert [of for _, of in found] == [1, 1]
+        for sums, _ in found:
+            assert sums / 2**36 == pytest.approx(one, abs=1e-9)
 
 
 def test_the_projection_is_that_of_least_squares_over_every_gist_and_item() -> None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from ebb.arrow import whole_groups
+from ebb.arrow import changes, whole_groups
 from ebb.language.cosines import SCALE, Doubles, rows_of
 from ebb.language.settings import Projection
 from ebb.rounding import significant_array
@@ -213,13 +214,12 @@ def _as_rows(
 
 def _of_users(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Integers, int]]:
     """`next_item_means` of each user who took one thing after another."""
-    for rows in whole_groups(batches, "user_id", _ROWS_AT_ONCE):
+    for rows in whole_groups(batches, ("user_id",), _ROWS_AT_ONCE):
         table = rows.combine_chunks()
         vectors = rows_of(table.column("vector").chunk(0))
         at = table.column("at").to_numpy()
-        users = table.column("user_id").combine_chunks().dictionary_encode().indices.to_numpy()
-        starts = np.flatnonzero(np.diff(users, prepend=-1))
-        for first, last in zip(starts, [*starts[1:], len(users)], strict=True):
+        starts = np.flatnonzero(changes(table.column("user_id")))
+        for first, last in pairwise([*starts, len(at)]):
             means = next_item_means(vectors[first:last], at[first:last])
             if means is not None:
                 yield np.rint(means * _SCALE).astype(np.int64), 1
