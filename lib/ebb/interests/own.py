@@ -70,8 +70,9 @@ def with_own_at_instants(rows: DataFrame, own: OwnHalfLives, facets: Sequence[st
     rows : with user_id and at, an instant.
     own : with at least one fit.
     """
-    fits = F.array(*(F.lit(fit.as_of) for fit in own.fits))
-    latest = F.array_max(F.filter(fits, lambda as_of: as_of <= F.col("at")))
+    # No lambda: what Spark infers of the other side of the join from one names columns it lacks.
+    as_ofs = [F.lit(fit.as_of) for fit in reversed(own.fits)]
+    latest = F.coalesce(*(F.when(as_of <= F.col("at"), as_of) for as_of in as_ofs))
     by_user = own.rows.groupBy("user_id", F.col("as_of").alias("learned_at")).agg(_by_facet(facets))
     placed = rows.withColumn("learned_at", latest)
     return placed.join(by_user, on=["user_id", "learned_at"], how="left").drop("learned_at")
