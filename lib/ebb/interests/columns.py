@@ -31,7 +31,7 @@ def age_days(as_of: datetime, ts: Column) -> Column:
 
 
 def halved(half_life: float | Column, age: Column) -> Column:
-    """2^(-age / F.lit(half_life)), both in days."""
+    """2^(-age / half_life), both in days."""
     return F.pow(F.lit(2.0), -age / half_life)
 
 

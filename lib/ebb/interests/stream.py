@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from ebb.arrow import whole_groups
+from ebb.arrow import changes, whole_groups
 from ebb.forgetting.fits import Fit
 from ebb.interests.coding import micros_of
 from ebb.interests.links import (
@@ -94,7 +94,7 @@ class _Users:
     def __init__(self, plan: Plan, table: pa.Table) -> None:
         self._plan = plan
         is_entity = table.column("is_entity").to_numpy()
-        begins = _starts(table.column("user_id").combine_chunks())
+        begins = np.flatnonzero(changes(table.column("user_id")))
         user = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(table)))
         is_asked_for = np.zeros(len(begins), dtype=np.bool_)
         is_asked_for[user[is_entity]] = True
@@ -267,12 +267,6 @@ def _own_half_lives(entities: pa.Table, plan: Plan) -> Doubles:
     fit = np.searchsorted(since, _integers(entities.column("at")), side="right") - 1
     held: Doubles = np.where((fit >= 0)[:, None], tuned[fit], np.nan)
     return np.where(np.isnan(own), held, own)
-
-
-def _starts(users: pa.Array) -> Integers:
-    """Rows at which a user begins."""
-    changes = pc.not_equal(users[1:], users[:-1]).to_numpy(zero_copy_only=False)
-    return np.concatenate(([0], np.flatnonzero(changes) + 1)).astype(np.int64)
 
 
 def _integers(column: pa.Array | pa.ChunkedArray, empty: int = 0) -> Integers:
