@@ -80,23 +80,25 @@ def _evaluate_slates(
 
     def work(stamp: Stamp) -> StepRun:
         with stored(counted_events(before)) as known:
-            return judge(known, stamp)
+            found = items_at(tables.read(ITEMS), known, before.as_of, config.recommend)
+            with stored(found) as items:
+                return judge(known, items, stamp)
 
-    def judge(known: DataFrame, stamp: Stamp) -> StepRun:
+    def judge(known: DataFrame, items: DataFrame, stamp: Stamp) -> StepRun:
         users = users_to_score(tables.read(USERS), known, before.as_of, config.recommend)
-        items = items_at(tables.read(ITEMS), known, before.as_of, config.recommend)
         eligible = items.where("eligible").count()
         had = None if judged.repeat else known.select("user_id", "item_id").distinct()
         then = counted(tables.read(EVENTS), config.events, end)
         labels = labels_after(then, before.as_of, end, had)
         slates = tables.read_slice(RECOMMENDATIONS, before.as_of)
-        models = {"ebb": slates}
-        with stored(labels.join(users, on="user_id", how="left_semi")) as judged_by:
-            asked = judged_by.select("user_id").distinct()
-            models["popularity"] = _popularity_slates(
-                before, known, asked, items, repeat=judged.repeat
-            )
+        with (
+            stored(labels.join(users, on="user_id", how="left_semi")) as judged_by,
+            stored(
+                _popularity_slates(before, known, judged_by, items, repeat=judged.repeat)
+            ) as plain,
+        ):
             _write_beside(before, judged, slates, judged_by, stamp, end)
+            models = {"ebb": slates, "popularity": plain}
             rows = _evaluation_rows(models, judged_by, config.recommend.n, eligible)
             if config.events.shown:
                 shown = shown_between(tables.read(EVENTS), config.events, before.as_of, end)
@@ -131,10 +133,11 @@ def _write_beside(
 
 
 def _popularity_slates(
-    night: Night, events: DataFrame, users: DataFrame, items: DataFrame, *, repeat: bool
+    night: Night, events: DataFrame, labels: DataFrame, items: DataFrame, *, repeat: bool
 ) -> DataFrame:
-    """What everybody would have been shown by plain popularity, under the same rules."""
-    config = night.config
+    """What the users of some labels would have been shown by plain popularity, under the same
+    rules."""
+    config, users = night.config, labels.select("user_id").distinct()
     columns = Columns(half_lives_for(_SPAN, config.recommend.half_lives), (), (), repeat)
     prepared = prepare(events, items, None, None, night.as_of, columns, config)
     return make_slates(prepared, events, users, Ranking({"popularity_flat": 1.0}), "none")
