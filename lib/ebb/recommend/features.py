@@ -3,13 +3,17 @@
 A strategy is a weight for each feature. One of a single source weighs one feature alone; the blend
 weighs them all. Every feature is the logarithm of something (but for `had` and `again`, which are
 0 or 1), so that a weighted sum of them is a product of powers, and one source can veto what another
-likes. Pure Python.
+likes. Never imports Spark.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
 
 from ebb.recommend.half_lives import HalfLives, name_of
 
@@ -106,7 +110,7 @@ class Columns:
         others = (SEQUENCE, CONTENT, PROJECTED)
         return (*self.factor_models, *(name for name in others if name in self.models))
 
-    @property
+    @cached_property
     def features(self) -> tuple[Feature, ...]:
         """All of them; names are unique."""
         lives = self.half_lives
@@ -144,11 +148,17 @@ class Columns:
             *((Feature(SHOWN, ""),) if self.shown else ()),
         )
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(feature.name for feature in self.features)
 
-    @property
+    @cached_property
+    def spoken_by(self) -> npt.NDArray[np.float64]:
+        """(f + e, sources) 1 where a feature, or one beside, belongs to a source."""
+        features = (*self.features, *self.beside)
+        return np.array([[one.source == source for source in SOURCES] for one in features], float)
+
+    @cached_property
     def beside(self) -> tuple[Feature, ...]:
         """What trees look at after `features`: `BESIDE`, and each number as it is and against what
         is usual among the items that the user took."""
@@ -156,7 +166,7 @@ class Columns:
         against = [f"item_{name}_above_usual" for name in self.numbers]
         return (*BESIDE, *(Feature(name, "") for name in (*given, *against)))
 
-    @property
+    @cached_property
     def beside_names(self) -> tuple[str, ...]:
         return tuple(feature.name for feature in self.beside)
 

@@ -9,8 +9,9 @@ since how fast things cool doesn't hang on how long one has watched. Pure Python
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from ebb.durations import format_duration, parse_duration
@@ -41,11 +42,16 @@ class HalfLives:
     similarity: timedelta
     confidence: timedelta
 
+    @cached_property
+    def profile_names(self) -> list[str]:
+        return [name_of(one) for one in self.profile]
+
     def to_facts(self) -> dict[str, Any]:
         """As JSON takes it."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {
             name: [name_of(one) for one in value] if isinstance(value, tuple) else name_of(value)
-            for name, value in self.__dict__.items()
+            for name, value in values.items()
         }
 
     @staticmethod

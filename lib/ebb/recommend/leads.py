@@ -103,6 +103,24 @@ def best_of(items: Integers, scores: Doubles, limit: int) -> Integers:
     return best
 
 
+def best_of_each(items: Integers, scores: Doubles, limit: int) -> Integers:
+    """The items that are among the best of any column, as `best_of` has it; each once, in order.
+
+    Parameters
+    ----------
+    scores : (k, p), of items (k,).
+    """
+    wanted = scores > 0
+    if len(items) > limit:
+        # Among those not above 0 the least of the best may lie: then all above 0 are wanted.
+        least = np.partition(scores, len(items) - limit, axis=0)[len(items) - limit]
+        above, equal = scores > least, scores == least
+        room = limit - above.sum(axis=0)
+        wanted &= above | (equal & (np.cumsum(equal, axis=0) <= room))
+    best: Integers = items[wanted.any(axis=1)]
+    return best
+
+
 @dataclass(frozen=True)
 class Taste:
     """A user's shares of the keys of one facet, under each half-life of the profile.

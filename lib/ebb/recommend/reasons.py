@@ -20,12 +20,10 @@ from ebb.recommend.features import (
     PROJECTED,
     SEQUENCE,
     SOURCES,
-    Feature,
     led_feature,
     source_of,
 )
 from ebb.recommend.foresight import chances_by_taste
-from ebb.recommend.half_lives import name_of
 from ebb.recommend.scoring import Candidates, Plan
 from ebb.rounding import significant_array
 
@@ -88,22 +86,15 @@ def explain(
     -------
     Of each item at least one. Ties in the order of `SOURCES`; a past item is cited once.
     """
-    features = plan.columns.features
+    belongs = plan.columns.spoken_by
     usual = one.features.mean(axis=0)
     parts = weights * (one.features[chosen] - usual)
     cited = _Cited(catalogue, plan, one, weights, chosen)
-    spoken = _by_source(parts, features)
+    spoken = parts @ belongs[: parts.shape[1]]
     if by_trees is not None:
-        spoken = spoken + _by_source(by_trees, (*features, *plan.columns.beside))
+        spoken = spoken + by_trees @ belongs
     spoken = significant_array(cited.with_own_history(spoken))
     return [_reasons(spoken[row], cited, row) for row in range(len(chosen))]
-
-
-def _by_source(parts: Doubles, features: tuple[Feature, ...]) -> Doubles:
-    """(k, sources) what each source adds."""
-    belongs = np.array([[f.source == source for source in SOURCES] for f in features], dtype=float)
-    added: Doubles = parts @ belongs
-    return added
 
 
 def _reasons(spoken: Doubles, cited: _Cited, row: int) -> list[Reason]:
@@ -132,17 +123,15 @@ class _Cited:
         self._items = one.items[chosen]
         self._weights = dict(zip(plan.columns.names, weights, strict=True))
         self._is_known = bool((one.past.n > 0).any())
-        self._profile_names = [name_of(h) for h in plan.columns.half_lives.profile]
+        self._profile_names = plan.columns.half_lives.profile_names
         self._parts: dict[str, Doubles] = {}
 
     def with_own_history(self, spoken: Doubles) -> Doubles:
         """What models say of an item because the user had that very item is history's to say."""
         past = self._one.past
         history = SOURCES.index("history")
-        for row, item in enumerate(self._items):
-            entry = int(np.searchsorted(past.items, item))
-            if entry == len(past.items) or past.items[entry] != item:
-                continue
+        for row in np.flatnonzero(np.isin(self._items, past.items)).tolist():
+            entry = int(np.searchsorted(past.items, self._items[row]))
             for source in _OF_THE_PAST:
                 column = SOURCES.index(source)
                 parts = np.maximum(self._of(source)[row], 0.0)

@@ -23,6 +23,7 @@ from ebb.recommend.leads import (
     Led,
     Taste,
     best_of,
+    best_of_each,
     folded_in,
     led_on,
     nominated_by_taste,
@@ -178,9 +179,8 @@ def _candidates(
     nominees = [
         *nominees,
         *(
-            best_of(one.items, scores, plan.candidates)
+            best_of_each(one.items, one.scores * open_to[one.items][:, None], plan.candidates)
             for one in led.values()
-            for scores in np.where(open_to[one.items], one.scores.T, 0.0)
         ),
         *(nominated_by_taste(catalogue, facet, taste) for facet, taste in tastes.items()),
         past.items if columns.repeat else past.items[:0],

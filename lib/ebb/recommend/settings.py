@@ -165,6 +165,11 @@ class Rerank(_Section):
     pool: int = Field(default=100, ge=1)
     most_a_key: int | None = Field(default=None, ge=1)
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether it may change anything."""
+        return self.method != "none" or self.most_a_key is not None
+
 
 class Explore(_Section):
     """Places of every slate that try out items that are new or rising, drawn by chance.

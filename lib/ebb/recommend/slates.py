@@ -166,10 +166,11 @@ def slate_of(catalogue: Catalogue, plan: Plan, ranking: Ranking, one: Candidates
         margins = margins + trees.sums(looked_at)
     chances = significant_array(softmax(margins))
     best = np.lexsort((one.items, -chances))
-    settings = ranking.rerank
-    size = max(plan.n, settings.pool if settings.method != "none" or settings.most_a_key else 0)
-    pool = best[:size]
-    chosen = pool[reranked(_pool(catalogue, one, pool, margins[pool], settings), plan.n, settings)]
+    chosen, settings = best[: plan.n], ranking.rerank
+    if settings.is_needed:
+        pool = best[: max(plan.n, settings.pool)]
+        over = _pool(catalogue, one, pool, margins[pool], settings)
+        chosen = pool[reranked(over, plan.n, settings)]
     chosen, trials = with_trials(catalogue, plan, ranking.explore, one, chances, chosen)
     added = trees.contributions(looked_at[chosen]) if trees and looked_at is not None else None
     reasons = explain(catalogue, plan, one, weights, chosen, added)
