@@ -88,9 +88,10 @@ class Seen:
             shown = shown_between(events, config.events, None, as_of)
             shown_then = shown_between(events, config.events, as_of, until)
             shown_then = shown_then.select("user_id", "item_id").distinct()
-        network = self.fitted.network.raw if self.fitted.network else None
+        network = self.fitted.network if columns.has_sequence else None
         prepared = prepare(
-            *(self.known, self.items, *models, as_of, columns, config, shown), network=network
+            *(self.known, self.items, *models, as_of, columns, config, shown),
+            network=network.raw if network else None,
         )
         then = counted(events, config.events, until)
         had = None if columns.repeat else self.known.select("user_id", "item_id").distinct()
