@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from scipy.linalg.lapack import dpotrf, dpotri
 
 from ebb.models.co_taken import KINDS, CoTaken
 from ebb.models.neighbours import WEIGHTS, named
@@ -83,10 +84,22 @@ def ease_matrix(gram: Doubles, regularization: float) -> Doubles:
     (n, n); score_i = sum_j x_j B[j, i].
     """
     gram.flat[:: len(gram) + 1] += regularization
-    inverse = np.linalg.inv(gram)
+    inverse = _inverse(gram)
     weights: Doubles = np.divide(inverse, -np.diag(inverse), out=gram)
     np.fill_diagonal(weights, 0.0)
     return weights
+
+
+def _inverse(gram: Doubles) -> Doubles:
+    """Of a positive definite matrix, by Cholesky: 3/8 of what elimination costs."""
+    factor, failed = dpotrf(gram, lower=1)
+    if failed:
+        raise ValueError("EASE: X'X and lambda I aren't positive definite together")
+    inverse, _ = dpotri(factor, lower=1, overwrite_c=1)
+    is_above = np.tri(len(gram), k=-1, dtype=bool).T
+    np.copyto(inverse, inverse.T, where=is_above)
+    found: Doubles = inverse
+    return found
 
 
 def _dots_among(sums: CoTaken, items: npt.NDArray[np.int32]) -> pd.DataFrame:
