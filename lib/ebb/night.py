@@ -45,7 +45,8 @@ from ebb.tracking import require_mlflow, track
 
 def nightly(night: Night) -> None:
     """Run every box of the night and print what came of it."""
-    started = time.monotonic()
+    # A backfill's nights share one record.
+    started, before = time.monotonic(), len(night.progress.record)
     with _log(night) as log:
         intake = _ingest(night, log)
         outcomes = [
@@ -60,7 +61,8 @@ def nightly(night: Night) -> None:
             *_models_and_slates(night, log),
         ]
     ran = any(outcome and outcome.run for outcome in outcomes)
-    print_summary(NightSummary.of(night, intake, ran, time.monotonic() - started))
+    steps, taken = night.progress.record[before:], time.monotonic() - started
+    print_summary(NightSummary.of(night, intake, ran, taken, steps))
     if ran:
         print_queries(night.tables, format_instant(night.as_of))
 

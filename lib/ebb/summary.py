@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import functions as F
@@ -22,13 +23,20 @@ class NightSummary:
     lines: tuple[tuple[str, str], ...]
 
     @staticmethod
-    def of(night: Night, intake: Intake, ran: bool, seconds: float) -> NightSummary:
-        """Gather the figures of a night that ran, or say that there was nothing to do."""
+    def of(
+        night: Night, intake: Intake, ran: bool, seconds: float, steps: Sequence[tuple[str, float]]
+    ) -> NightSummary:
+        """Gather the figures of a night that ran, or say that there was nothing to do.
+
+        Parameters
+        ----------
+        seconds : that the night took. steps : each of its steps, and what that took.
+        """
         as_of, took = format_instant(night.as_of), format_seconds(seconds)
         if not ran and not intake.files:
             title = f"The night of {as_of} is complete: nothing to do ({took})."
             return NightSummary(title, (("tables", night.tables.root),))
-        steps = " · ".join(f"{name} {format_seconds(s)}" for name, s in night.progress.record)
+        took_each = " · ".join(f"{name} {format_seconds(taken)}" for name, taken in steps)
         lines = (
             ("events", _events(intake)),
             *((("refused", _reasons(intake)),) if intake.reasons else ()),
@@ -38,7 +46,7 @@ class NightSummary:
             *compared(night),
             *tried(night),
             *watched(night),
-            ("seconds", steps),
+            ("seconds", took_each),
             ("tables", night.tables.root),
         )
         return NightSummary(f"The night of {as_of} is complete in {took}.", lines)
