@@ -35,6 +35,7 @@ from ebb.evaluate.splits import Split
 from ebb.night import ingest
 from ebb.ranker.contest import RANKER
 from ebb.recommend.choose import BLEND
+from ebb.schema import ITEM_VECTORS
 from ebb.steps import RunLog
 
 # The models that each part brings, and how it is turned on.
@@ -71,18 +72,21 @@ def judged(name: str, root: str, options: argparse.Namespace) -> dict[str, objec
     if not (Path(root) / name / "events").exists():
         ingest(one)
     vectors(one, RunLog(one))
+    parts = options.parts
+    if one.tables.read(ITEM_VECTORS).isEmpty():
+        parts = [part for part in parts if "content" not in brought(part)]
+        print(f"{name} has no texts: of the parts it is judged with {parts}", flush=True)
     grounds = {mode: grounds_of(night) for mode, night in nights.items()}
     seen_with = {
         (mode, part): {w: with_models(own, brought(part)) for w, own in grounds[mode].items()}
         for mode in MODES
-        for part in (WITHOUT, *options.parts)
+        for part in (WITHOUT, *parts)
     }
     views = seen({of: nights[of[0]] for of in seen_with}, seen_with, options.views)
     result: dict[str, object] = {}
     for mode, night in nights.items():
         by_part = {
-            part: users_of(night, seen_with[mode, part], views)
-            for part in (WITHOUT, *options.parts)
+            part: users_of(night, seen_with[mode, part], views) for part in (WITHOUT, *parts)
         }
         result |= compared(f"{name} {mode}", by_part)
     return result
