@@ -38,21 +38,25 @@ Arriving = tuple[str, str | None, str, datetime, float | None]
 
 
 def arrive(
-    tables: Tables, events: list[Arriving], texts: Sequence[str | None] | None = None
+    tables: Tables,
+    events: list[Arriving],
+    texts: Sequence[str | None] | None = None,
+    contexts: Sequence[Mapping[str, str] | None] | None = None,
 ) -> None:
     """Bring events in as an ingest would: with its number, which later ingests exceed.
 
     Parameters
     ----------
-    texts : one an event; None is no event with a text.
+    texts, contexts : one an event; None is no event with any.
     """
     last = tables.history(EVENTS, limit=1)
     number = last[0].version if last else 0
     values = [
-        (f"{number}/{n}", user, item, kind, when, value, weight(kind, value), text, None, None,
+        (f"{number}/{n}", user, item, kind, when, value, weight(kind, value), text, None, context,
          "s", "b", number, zlib.crc32(user.encode()) % 256, when)
-        for n, ((user, item, kind, when, value), text) in enumerate(
-            zip(events, texts or [None] * len(events), strict=True)
+        for n, ((user, item, kind, when, value), text, context) in enumerate(
+            zip(events, texts or [None] * len(events), contexts or [None] * len(events),
+                strict=True)
         )
     ]  # fmt: skip
     rows = tables.spark.createDataFrame(values, EVENTS.schema)

@@ -117,6 +117,12 @@ def test_tastes_lead_by_attributes_where_they_are_named() -> None:
     )
 
 
+def test_a_context_that_no_source_maps_is_refused() -> None:
+    assert "recommend.context names device, which no source of events maps; expected of none" in (
+        refusal(recommend={"context": ["device"]})
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     [

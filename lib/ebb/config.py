@@ -395,6 +395,17 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _context_is_mapped(self) -> Self:
+        mapped = {key for source in self.events.sources for key in source.columns.context}
+        unknown = [key for key in self.recommend.context or () if key not in mapped]
+        if unknown:
+            raise ValueError(
+                f"recommend.context names {unknown[0]}, which no source of events maps; expected "
+                f"of {', '.join(sorted(mapped)) or 'none, as none maps any'}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _what_is_foretold_exists(self) -> Self:
         facet = self.foretell.facet if self.foretell else None
         if facet is not None and facet not in self.facets:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -53,11 +55,14 @@ def habits(until: datetime, days: int = 8) -> list[Arriving]:
     ]
 
 
-def night_of(tables: Tables, folder: Path) -> Night:
+def night_of(
+    tables: Tables, folder: Path, recommend: Mapping[str, Any] | None = None, **sections: Any
+) -> Night:
     config = Shop(tables, folder).config(
         recommend={"weights": None, "choose": {"nights": 1, "horizon": "1d"}, "n": 2,
-                   "strategy": "ranker"},
+                   "strategy": "ranker", **(recommend or {})},
         train={"models": [], "ranker": RANKER},
+        **sections,
     )  # fmt: skip
     progress = Progress(terminal=False)
     return Night(tables.spark, tables, config, AS_OF, progress, "nightly", "run")
@@ -82,6 +87,42 @@ def test_nothing_at_or_after_a_windows_beginning_reaches_its_features(tables, tm
     assert labels == {(f"u{user}", f"i{(user + 5) % 9}") for user in range(9)}
     assert len({row["group_id"] for row in was.values()}) == 9
     assert {row["labels"] for row in was.values()} == {2}
+
+
+def test_an_item_meets_the_device_that_its_user_had_before_the_window(tables, tmp_path) -> None:
+    start = AS_OF - 2 * DAY
+    events = habits(AS_OF)
+    # In the window u0 takes to the desk, which nobody could have known before.
+    devices = [
+        "phone" if event[0] < "u4" and not (event[0] == "u0" and event[3] >= start) else "desk"
+        for event in events
+    ]
+    arrive(tables, events, contexts=[{"device": one} for one in devices])
+    mapped = {"event_id": None, "context": {"device": "device"}}
+    sources = [{"path": str(tmp_path), "format": "jsonl", "columns": mapped}]
+    night = night_of(tables, tmp_path, {"context": ["device"]}, events={"sources": sources})
+    columns = Columns(
+        half_lives_for(8 * DAY, HalfLifeSettings()), (), (), True, context=("device",)
+    )
+    assert columns.beside_names[-1] == "context_device"
+    taken: dict[tuple[str, str], float] = defaultdict(float)
+    for (_, item, _, when, _), device in zip(events, devices, strict=True):
+        if when < start:
+            taken[device, str(item)] += 0.5 ** ((start - when) / columns.half_lives.scale)
+    total = sum(taken.values())
+    with (
+        seen_at(night, columns.half_lives, Split(start, start + DAY)) as seen,
+        seen.outlook(columns).examples(Ranker(negatives=9)) as rows,
+    ):
+        found = {(r["user_id"], r["item_id"]): r["features"][-1] for r in rows.collect()}
+    assert len(found) == 81
+    for (user, item), lift in found.items():
+        device = "phone" if user < "u4" else "desk"
+        share = sum(n for (of, _), n in taken.items() if of == device) / total
+        n = sum(taken[of, item] for of in ("phone", "desk"))
+        wanted = math.log((taken[device, item] + 10 * share) / (n + 10) / share)
+        assert lift == pytest.approx(wanted, abs=1e-4)
+    assert found["u0", "i0"] > 0 > found["u8", "i2"]
 
 
 def _examples(

@@ -83,6 +83,7 @@ class Decision:
                     facts["repeat"],
                     facts.get("shown", False),
                     tuple(facts.get("numbers", ())),
+                    tuple(facts.get("context", ())),
                 )
                 return Decision(
                     stamp.as_of,
@@ -169,6 +170,7 @@ def grounds_on(night: Night, first: datetime, repeats: Repeats) -> Grounds:
         repeats.allowed,
         bool(config.events.shown),
         recommend.numbers or (),
+        recommend.context or (),
     )
     nights, ranker = recommend.choose.nights, settings_of(night)
     most = max(nights, ranker.windows) if ranker else nights
@@ -222,6 +224,7 @@ def _decide(night: Night, stamp: Stamp) -> StepRun:
         "repeat": repeats.allowed,
         "shown": columns.shown,
         "numbers": list(columns.numbers),
+        "context": list(columns.context),
         "repeat_share": repeats.share,
     }
     version = None

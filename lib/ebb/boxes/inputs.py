@@ -13,7 +13,8 @@ from ebb.tables import Commit
 
 
 def counted_events(night: Night) -> DataFrame:
-    return counted(night.tables.read(EVENTS), night.config.events, night.as_of)
+    also = night.config.recommend.read_of_events
+    return counted(night.tables.read(EVENTS), night.config.events, night.as_of, *also)
 
 
 def versions(night: Night, *tables: Table) -> dict[str, int]:

@@ -131,7 +131,8 @@ class Outlook:
 def seen_at(night: Night, half_lives: HalfLives, window: Split) -> Iterator[Seen]:
     """Fit all models on what was known at the beginning of a window; runs jobs."""
     config, tables = night.config, night.tables
-    with stored(counted(tables.read(EVENTS), config.events, window.as_of)) as known:
+    also = config.recommend.read_of_events
+    with stored(counted(tables.read(EVENTS), config.events, window.as_of, *also)) as known:
         versions = items_in(night, config.affinity_facets, window.as_of)
         found = items_at(versions, known, window.as_of, config.recommend)
         with stored(found) as items:

@@ -1,4 +1,4 @@
-"""What trees may look at beside the features of the blend: the user, the item, the calendar.
+"""What trees may look at beside the features of the blend: user, item, calendar, context.
 
 The blend can't use what is the same for all of a user's candidates; trees can, since they split on
 it first and on what differs below. Pure numpy; never imports Spark, and sees nothing at or after
@@ -19,6 +19,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROS_A_DAY = 86_400e6
 _LEAST_DAYS, _NEVER_DAYS = 0.05, 1000.0
 _LEAST_EVENTS = 0.1
+# So many events of doubt that an item's contexts are other than everybody's.
+_DOUBT = 10.0
 
 Matrix = npt.NDArray[np.float32]
 
@@ -35,8 +37,9 @@ def beside(catalogue: Catalogue, plan: Plan, one: Candidates) -> Doubles:
 
     Logarithms of counts and days, an event counting by its weight over the mean one's; of the
     calendar, the hour, weekday (Monday is 0) and month of as_of in UTC; declared numbers as they
-    are, and less the mean over the distinct items that the user took. What isn't known is NaN,
-    which trees take as missing.
+    are, and less the mean over the distinct items that the user took; how well an item goes with
+    where the user was last (`Contexts.lifts`). What isn't known is NaN, which trees take as
+    missing.
     """
     past, items = one.past, one.items
     taken = past.n > 0
@@ -56,8 +59,19 @@ def beside(catalogue: Catalogue, plan: Plan, one: Candidates) -> Doubles:
             age,
             numbers,
             numbers - _usual(catalogue.numbers[past.items[taken]]),
+            *_context_lifts(catalogue, plan, one),
         ]
     )
+
+
+def _context_lifts(catalogue: Catalogue, plan: Plan, one: Candidates) -> list[Doubles]:
+    keys = plan.columns.context
+    last = one.past.context or (None,) * len(keys)
+    doubt = _DOUBT * plan.mean_weight
+    return [
+        catalogue.contexts[key].lifts(value, one.items, doubt)
+        for key, value in zip(keys, last, strict=True)
+    ]
 
 
 def _usual(numbers: Doubles) -> Doubles:

@@ -24,6 +24,7 @@ Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
 # Under these keys the schema's metadata holds what isn't a column.
 KEY_TEXTS, HALF_LIVES = b"ebb keys", b"ebb half-lives"
+CONTEXT_TEXTS = b"ebb contexts"
 # Shares of the largest below this are all the same: old, or hardly ever taken.
 _LEAST = 1e-4
 _LEAST_AGE_DAYS = 1 / 24
@@ -65,6 +66,54 @@ class Factors:
 
 
 @dataclass(frozen=True)
+class Contexts:
+    """How much items are taken in each value of a key of the events' context.
+
+    Attributes
+    ----------
+    values : by number, ascending. taken : of each item, the values it was taken in, and how much.
+    """
+
+    values: list[str]
+    taken: Sparse
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {value: number for number, value in enumerate(self.values)}
+
+    @cached_property
+    def _of_items(self) -> Doubles:
+        """(m,) how much each item was taken in any value."""
+        of_terms = np.repeat(np.arange(len(self.taken.starts) - 1), np.diff(self.taken.starts))
+        sums = np.bincount(of_terms, self.taken.weights, len(self.taken.starts) - 1)
+        return sums.astype(np.float64, copy=False)
+
+    @cached_property
+    def _shares(self) -> Doubles:
+        """(v,) the part of all that is taken in each value."""
+        of_values = np.bincount(self.taken.entries, self.taken.weights, len(self.values))
+        shares: Doubles = of_values / of_values.sum()
+        return shares
+
+    def lifts(self, value: str | None, items: Integers, doubt: float) -> Doubles:
+        """(c,) log of how much more items are taken in a value than all items are.
+
+        Of an item's takes n, of which n_v in the value, whose share of all takes is p, it is
+        log((n_v + doubt p) / (n + doubt) / p): 0 for an item nobody took, NaN where nothing was
+        taken in the value, or there is none.
+        """
+        number = self._numbers.get(value) if value is not None else None
+        if number is None:
+            return np.full(len(items), np.nan)
+        which, at = self.taken.of(items)
+        own = self.taken.entries[at] == number
+        taken = np.bincount(which[own], self.taken.weights[at[own]], len(items))
+        share = self._shares[number]
+        lifts: Doubles = np.log((taken / share + doubt) / (self._of_items[items] + doubt))
+        return lifts
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """Items known at as_of, in the order of their ids; a place is a row of these arrays.
 
@@ -80,6 +129,7 @@ class Catalogue:
     numbers : (m, k) attributes that trees read as numbers; NaN where an item has none.
     models : item-to-item weights by model. factors : item vectors by model.
     keys : of each facet, the keys of each item. key_texts : of each facet, its keys by number.
+    contexts : by key of the events' context.
     """
 
     ids: pa.Array
@@ -94,6 +144,7 @@ class Catalogue:
     factors: dict[str, Factors]
     keys: dict[str, Sparse]
     key_texts: dict[str, list[str]]
+    contexts: dict[str, Contexts]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -200,6 +251,10 @@ def as_catalogue(batch: pa.RecordBatch) -> Catalogue:
         },
         keys={n.partition(":")[2]: _sparse(batch, n) for n in names if n.startswith("keys:")},
         key_texts=texts,
+        contexts={
+            key: Contexts(values, _sparse(batch, f"context:{key}"))
+            for key, values in json.loads(batch.schema.metadata[CONTEXT_TEXTS]).items()
+        },
     )
 
 
@@ -217,5 +272,6 @@ def _sparse(batch: pa.RecordBatch, name: str) -> Sparse:
         lengths = np.diff(starts)
         # An item's mass is split evenly over its keys.
         return Sparse(starts, entries, np.repeat(1.0 / np.maximum(lengths, 1), lengths))
-    weights = batch.column(name.replace("entries:", "weights:")).values.to_numpy()
+    others = name.replace("entries:", "weights:").replace("context:", "taken:")
+    weights = batch.column(others).values.to_numpy()
     return Sparse(lists.offsets.to_numpy(), entries, weights)

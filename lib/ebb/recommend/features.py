@@ -74,6 +74,7 @@ class Columns:
     repeat : slates may hold what users had; only then their own history speaks.
     shown : it is known what users were shown.
     numbers : attributes of items that trees read as numbers.
+    context : keys of the events' context that trees meet items by.
     """
 
     half_lives: HalfLives
@@ -82,6 +83,7 @@ class Columns:
     repeat: bool
     shown: bool = False
     numbers: tuple[str, ...] = ()
+    context: tuple[str, ...] = ()
 
     @property
     def item_models(self) -> tuple[str, ...]:
@@ -160,11 +162,12 @@ class Columns:
 
     @cached_property
     def beside(self) -> tuple[Feature, ...]:
-        """What trees look at after `features`: `BESIDE`, and each number as it is and against what
-        is usual among the items that the user took."""
+        """What trees look at after `features`: `BESIDE`, each number as it is and against what is
+        usual among the items that the user took, and how well an item goes with each context."""
         given = [f"item_{name}" for name in self.numbers]
         against = [f"item_{name}_above_usual" for name in self.numbers]
-        return (*BESIDE, *(Feature(name, "") for name in (*given, *against)))
+        context = [Feature(f"context_{key}", "popularity") for key in self.context]
+        return (*BESIDE, *(Feature(name, "") for name in (*given, *against)), *context)
 
     @cached_property
     def beside_names(self) -> tuple[str, ...]:

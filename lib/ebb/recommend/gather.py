@@ -22,7 +22,7 @@ from ebb.errors import RunError
 from ebb.interests.columns import age_days
 from ebb.interests.keys import keys_of, number_of
 from ebb.models.pairs import decayed_weight
-from ebb.recommend.catalogue import KEY_TEXTS, Catalogue, open_catalogue
+from ebb.recommend.catalogue import CONTEXT_TEXTS, KEY_TEXTS, Catalogue, open_catalogue
 from ebb.recommend.features import Columns
 from ebb.recommend.half_lives import HalfLives
 from ebb.rounding import significant
@@ -95,6 +95,7 @@ def gather(
     item_factors: DataFrame | None,
     memory_mb: int,
     tried: DataFrame | None = None,
+    contexts: DataFrame | None = None,
 ) -> pa.Table:
     """Bring the item side to the driver.
 
@@ -105,6 +106,7 @@ def gather(
     item_weights : model, item_id, neighbour_id, weight. item_factors : model, item_id, factors.
         What these say of items that `side` lacks is left out.
     tried : of `impressions.items_tried`.
+    contexts : of `contexts.items_by_context`; counted and gathered, so better stored.
 
     Returns
     -------
@@ -118,7 +120,7 @@ def gather(
     """
     kept = side.persist()
     try:
-        _check_memory(kept, item_weights, item_factors, memory_mb)
+        _check_memory(kept, item_weights, item_factors, contexts, memory_mb)
         listed = [F.array_compact(keys_of(f)).alias(f"keys:{f}") for f in columns.facets]
         numbers = [number_of(name).alias(f"number:{name}") for name in columns.numbers]
         known = (
@@ -134,6 +136,7 @@ def gather(
         kept.unpersist()
     ids = known.column("item_id").combine_chunks().cast(pa.large_string())
     keys, texts = _keys(known, columns.facets)
+    taken, values = _contexts(contexts, ids, columns.context)
     popularity = known.column("popularity").combine_chunks()
     width = len(popularity[0]) if len(popularity) else 1
     gathered = {
@@ -148,8 +151,10 @@ def gather(
         **_factors(item_factors, ids, columns.vector_models),
         **_tried(tried, ids),
         **_numbers(known, columns.numbers),
+        **taken,
     }
-    return pa.table(gathered).replace_schema_metadata({KEY_TEXTS: json.dumps(texts)})
+    said = {KEY_TEXTS: json.dumps(texts), CONTEXT_TEXTS: json.dumps(values)}
+    return pa.table(gathered).replace_schema_metadata(said)
 
 
 def places_of(spark: SparkSession, table: pa.Table) -> DataFrame:
@@ -274,6 +279,30 @@ def _numbers(known: pa.Table, names: tuple[str, ...]) -> dict[str, pa.Array]:
     return {"numbers": _fixed(np.column_stack(columns).ravel(), len(names))}
 
 
+def _contexts(
+    contexts: DataFrame | None, ids: pa.Array, keys: tuple[str, ...]
+) -> tuple[dict[str, pa.Array], dict[str, list[str]]]:
+    """Of each key: the numbers of the values that each item was taken in, and how much; and the
+    values by number."""
+    columns: dict[str, pa.Array] = {}
+    values: dict[str, list[str]] = {}
+    if contexts is None:
+        return columns, values
+    table = contexts.select("key", "value", "item_id", "taken").toArrow()
+    for key in keys:
+        own = table.filter(pc.equal(table.column("key"), key))
+        place, taken = _places(own.column("item_id"), ids), own.column("taken").to_numpy()
+        values[key] = sorted(pc.unique(own.column("value")).to_pylist())
+        known = pa.array(values[key], pa.string())
+        number = pc.index_in(own.column("value").cast(pa.string()), value_set=known).to_numpy()
+        rows = np.flatnonzero(place >= 0)
+        rows = rows[np.lexsort((number[rows], place[rows]))]
+        starts = np.searchsorted(place[rows], np.arange(len(ids) + 1))
+        columns[f"context:{key}"] = _lists(starts, pa.array(number[rows].astype(np.int32)))
+        columns[f"taken:{key}"] = _lists(starts, pa.array(taken[rows]))
+    return columns, values
+
+
 def _lists(starts: npt.NDArray[np.int64], values: pa.Array) -> pa.Array:
     return pa.LargeListArray.from_arrays(pa.array(starts.astype(np.int64)), values)
 
@@ -293,6 +322,7 @@ def _check_memory(
     items: DataFrame,
     item_weights: DataFrame | None,
     item_factors: DataFrame | None,
+    contexts: DataFrame | None,
     memory_mb: int,
 ) -> None:
     """Count first, gather then: a driver that is out of memory can't say why."""
@@ -301,18 +331,19 @@ def _check_memory(
     row = items.agg(F.count("*").alias("items"), text.alias("text")).first()
     count = row["items"] if row else 0
     pairs = item_weights.count() if item_weights is not None else 0
+    values = contexts.count() if contexts is not None else 0
     rank = 0
     if item_factors is not None:
         longest = item_factors.agg(F.max(F.size("factors")).alias("rank")).first()
         rank = (longest["rank"] if longest else 0) or 0
     text_bytes = (row["text"] if row else 0) or 0
     # Factors lie mapped in single precision, and in double while a Gram matrix is made of them.
-    arrays = text_bytes + count * (_BYTES_AN_ITEM + 12 * rank) + pairs * 12
+    arrays = text_bytes + count * (_BYTES_AN_ITEM + 12 * rank) + (pairs + values) * 12
     needed = -(-arrays // _MB)
     if needed > memory_mb:
         raise RunError(
-            f"recommend.memory_mb is {memory_mb}, but {count} items with {pairs} neighbours and "
-            f"factors of rank {rank} need {needed} MB in each task; set recommend.memory_mb to "
-            f"at least {needed} (and see that executors have it), or lower "
-            "train.neighbours.neighbours, train.ease.weights or train.als.rank"
+            f"recommend.memory_mb is {memory_mb}, but {count} items with {pairs} neighbours, "
+            f"{values} values of context and factors of rank {rank} need {needed} MB in each task; "
+            f"set recommend.memory_mb to at least {needed} (and see that executors have it), or "
+            "lower train.neighbours.neighbours, train.ease.weights or train.als.rank"
         )

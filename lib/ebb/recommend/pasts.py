@@ -58,6 +58,7 @@ class Past:
     passed : (p,) places of what the user was shown and hasn't taken since, ascending.
     passed_sums : (p,) the decayed count of times that was.
     shown_then : places of what the user was shown in the label window, ascending.
+    context : the latest value of each key of `Columns.context`; empty where there are none.
     state : (d,) what a network makes of the user (`sequences.foresee`); empty without one.
     again : (k,) the probability it gives to their taking each item again; empty too.
     """
@@ -73,6 +74,7 @@ class Past:
     passed: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     passed_sums: Doubles = field(default_factory=lambda: np.zeros(0))
     shown_then: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    context: tuple[str | None, ...] = ()
     state: Doubles = field(default_factory=lambda: np.zeros(0))
     again: Doubles = field(default_factory=lambda: np.zeros(0))
 
@@ -108,6 +110,7 @@ def past_rows(
     passed: DataFrame | None = None,
     labels: DataFrame | None = None,
     shown_then: DataFrame | None = None,
+    contexts: DataFrame | None = None,
     foreseen: DataFrame | None = None,
 ) -> DataFrame:
     """One row a (user, item) and kind of it, and one without item a user to score.
@@ -120,13 +123,14 @@ def past_rows(
     passed : user_id, item_id, passed (`impressions.passed_over`).
     labels, shown_then : user_id, item_id, distinct: what users took, and were shown, in the label
         window.
+    contexts : user_id, context (`contexts.latest_contexts`).
     foreseen : user_id, state, again_items, again (`prepare.Prepared.foreseen`).
 
     Returns
     -------
     DataFrame of user_id, place, kind (`DONE`, ...), the sums, n, days, last_ts, disliked, passed,
-    and what is foreseen, if anything; a user's rows lie together in one partition, the row that
-    marks it as to be scored first.
+    and the context and what is foreseen, if given; a user's rows lie together in one partition, the
+    row that marks it as to be scored first.
     """
     sums = sums_of(half_lives)
     pairs = pair_weights(events, as_of, sums)
@@ -139,11 +143,13 @@ def past_rows(
     known = F.broadcast(places.select("item_id", "place"))
     rows = rows.join(known, on="item_id", how="inner").drop("item_id")
     marked = users.select("user_id")
-    if foreseen is not None:
-        marked = marked.join(foreseen, on="user_id", how="left")
+    for more in (contexts, foreseen):
+        if more is not None:
+            marked = marked.join(more, on="user_id", how="left")
     rows = rows.unionByName(marked, allowMissingColumns=True)
     wanted = rows.select(
         *("user_id", "place", "kind", *sums, *_COLUMNS),
+        *(() if contexts is None else ("context",)),
         *(() if foreseen is None else _FORESEEN),
     )
     return spread_by_user(wanted).sortWithinPartitions("user_id", "place", "kind")
@@ -223,8 +229,16 @@ def _split(table: pa.Table, starts: Integers) -> Iterator[Past]:
             passed=items[passed],
             passed_sums=passed_sums[passed],
             shown_then=items[shown_then],
+            context=_context(table, int(start)),
             **_foreseen(table, int(start), items[own]),
         )
+
+
+def _context(table: pa.Table, row: int) -> tuple[str | None, ...]:
+    """The context of the user whom a row marks, if it is looked at."""
+    if "context" not in table.column_names:
+        return ()
+    return tuple(table.column("context")[row].as_py() or ())
 
 
 def _foreseen(table: pa.Table, row: int, items: Integers) -> dict[str, Doubles]:

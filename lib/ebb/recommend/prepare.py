@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ebb.config import Config
+from ebb.recommend.contexts import items_by_context, latest_contexts
 from ebb.recommend.features import Columns
 from ebb.recommend.gather import gather, items_side, mean_weight, places_of, ship_catalogue
 from ebb.recommend.impressions import items_tried, passed_over
@@ -46,6 +47,11 @@ class Prepared:
     passed: DataFrame | None = None
     network: Asked | None = None
 
+    def contexts(self, events: DataFrame) -> DataFrame | None:
+        """The latest context of the users of some events, if trees look at it."""
+        keys = self.plan.columns.context
+        return latest_contexts(events, keys) if keys else None
+
     def foreseen(self, events: DataFrame) -> DataFrame | None:
         """What the network foresees of the users of some events, if there is one."""
         return None if self.network is None else self.network.foreseen(events, self.as_of)
@@ -68,7 +74,8 @@ def prepare(
 
     Parameters
     ----------
-    events : user_id, item_id, event_ts, weight; all strictly before `as_of`.
+    events : user_id, item_id, event_ts, weight, and context where `columns` has its keys; all
+        strictly before `as_of`.
     items : of `eligible.items_at`.
     item_weights, item_factors : of `models.fit.FittedModels`, or from their tables.
     shown : of `impressions.shown_between`, all strictly before `as_of`.
@@ -82,7 +89,13 @@ def prepare(
     if columns.shown and shown is not None:
         passed = passed_over(shown, events, as_of, scale)
         tried = items_tried(shown, events, as_of, scale) if tries_by_shown else None
-    table = gather(side, columns, item_weights, item_factors, recommend.memory_mb, tried)
+    with ExitStack() as kept:
+        contexts = None
+        if columns.context:
+            contexts = items_by_context(events, columns.context, as_of, scale)
+            contexts = kept.enter_context(stored(contexts))
+        models = (item_weights, item_factors)
+        table = gather(side, columns, *models, recommend.memory_mb, tried, contexts)
     plan = Plan(
         columns=columns,
         n=recommend.n,
@@ -144,6 +157,7 @@ def view_rows(
             passed=None if passed is None else theirs(passed),
             labels=theirs(reachable),
             shown_then=None if shown is None else theirs(shown),
+            contexts=prepared.contexts(theirs(events)),
             foreseen=prepared.foreseen(theirs(events)),
         )
         yield rows.mapInArrow(

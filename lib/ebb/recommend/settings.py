@@ -268,6 +268,8 @@ class Recommend(_Section):
         category, tag and topic, where there are any.
     numbers : item attributes that the ranker's trees read as numbers, such as a price; None is
         none.
+    context : keys of the events' context, such as a device, by which the ranker's trees tell how
+        well an item goes with where the user was last; None is none.
     block, allow : items that may not, or that alone may, be recommended.
     max_age : of items, since they were published or first touched; None is any.
     explore : places that try things out; None has none.
@@ -286,6 +288,7 @@ class Recommend(_Section):
     candidates: int = Field(default=40, ge=1)
     affinity: tuple[str, ...] | None = None
     numbers: tuple[str, ...] | None = None
+    context: tuple[str, ...] | None = None
     block: tuple[str, ...] = ()
     allow: tuple[str, ...] | None = None
     max_age: Duration | None = None
@@ -301,6 +304,11 @@ class Recommend(_Section):
                 f"weights pins the blend, but strategy is {self.strategy}; leave one of them out"
             )
         return self
+
+    @property
+    def read_of_events(self) -> tuple[str, ...]:
+        """Columns of events that slates are made from, beside those that all count by."""
+        return ("context",) if self.context else ()
 
     @property
     def explorations(self) -> tuple[Explore, ...]:

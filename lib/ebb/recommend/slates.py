@@ -117,6 +117,7 @@ def make_slates(
     rows = past_rows(
         *(events, users, prepared.places, prepared.as_of, half_lives),
         passed=prepared.passed,
+        contexts=prepared.contexts(events),
         foreseen=foreseen,
     )
     slates = rows.mapInArrow(partial(slate_batches, prepared.name, prepared.plan, ranking), _SCHEMA)
