@@ -217,23 +217,21 @@ def _item_weights(
     item_weights: DataFrame | None, ids: pa.Array, wanted: tuple[str, ...]
 ) -> dict[str, pa.Array]:
     """For each model the entries of each item, by place, and their weights."""
-    found = None
+    table = None
     if item_weights is not None:
         table = item_weights.select("model", "item_id", "neighbour_id", "weight").toArrow()
-        places = [_places(table.column(name), ids) for name in ("item_id", "neighbour_id")]
-        is_known = (places[0] >= 0) & (places[1] >= 0)
-        models = table.column("model").to_numpy()
-        weights = table.column("weight").to_numpy()
-        found = (models, places, weights, is_known)
     gathered: dict[str, pa.Array] = {}
     for model in wanted:
         item = other = np.zeros(0, dtype=np.int64)
         weight = np.zeros(0)
-        if found is not None:
-            models, places, weights, is_known = found
-            own = np.flatnonzero((models == model) & is_known)
-            own = own[np.lexsort((places[1][own], places[0][own]))]
-            item, other, weight = places[0][own], places[1][own], weights[own]
+        if table is not None:
+            own = table.filter(pc.equal(table.column("model"), model))
+            item, other = (_places(own.column(name), ids) for name in ("item_id", "neighbour_id"))
+            rows = np.flatnonzero((item >= 0) & (other >= 0))
+            # One sort of numbers that hold both is several times quicker than lexsort.
+            rows = rows[np.argsort(item[rows] * len(ids) + other[rows], kind="stable")]
+            item, other = item[rows], other[rows]
+            weight = own.column("weight").to_numpy()[rows]
         starts = np.searchsorted(item, np.arange(len(ids) + 1))
         gathered[f"entries:{model}"] = _lists(starts, pa.array(other.astype(np.int32)))
         gathered[f"weights:{model}"] = _lists(starts, pa.array(weight))
