@@ -6,7 +6,6 @@ Pure Python; never imports Spark.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +16,7 @@ from ebb.durations import Duration, OptionalInstant, format_duration, parse_inst
 from ebb.features.settings import Features
 from ebb.foretell.settings import Foretell
 from ebb.forgetting.settings import Forgetting
+from ebb.hashes import short_hash
 from ebb.interests.curves import Positive
 from ebb.interests.measures import Interests
 from ebb.language.settings import Language
@@ -595,4 +595,4 @@ class Config(Section):
             mode="json", include=include, exclude=_WITHOUT_EFFECT, exclude_none=True
         )
         canonical = json.dumps(chosen, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return short_hash(canonical.encode())

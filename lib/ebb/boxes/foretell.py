@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from ebb.foretell.learn import Learned, learn, require_torch
 from ebb.foretell.pasts import Pasts
 from ebb.foretell.rows import gathered, met_around, met_before
 from ebb.foretell.settings import Foretell
+from ebb.hashes import short_hash
 from ebb.schema import EVENTS, FORETELLERS, ITEMS, NEXT_INTERESTS
 from ebb.steps import Outcome, RunLog, StepRun, run_step, stamp_for
 from ebb.storage import stored
@@ -119,7 +119,7 @@ class Foretelling:
         found, half_life = learned.verdict, learned.half_life * days(self.period)
         parameters = {name: str(v) for name, v in self.settings.model_dump(mode="json").items()}
         return (
-            self.night.as_of, self.facet, hashlib.sha256(learned.raw).hexdigest()[:16],
+            self.night.as_of, self.facet, short_hash(learned.raw),
             found.serves, found.sentence, days(self.period), learned.rows,
             found.network, found.decayed, found.ahead.value, found.ahead.low, found.ahead.high,
             found.ahead.users, half_life if math.isfinite(half_life) else None,

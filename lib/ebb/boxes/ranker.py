@@ -5,7 +5,6 @@ Part of the choice: where `train.ranker` is configured, the choice has it fitted
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +18,7 @@ from ebb.boxes.windows import Outlook
 from ebb.context import Night
 from ebb.durations import format_instant
 from ebb.errors import RunError
+from ebb.hashes import short_hash
 from ebb.ranker.contest import RANKER
 from ebb.ranker.rolling import Examples, FittedRanker, Fitting, fit_ranker
 from ebb.ranker.sampling import kept_candidates
@@ -136,7 +136,7 @@ def register(night: Night, found: FittedRanker, stamp: Stamp, facts: dict[str, A
     facts : of the choice: what the ranker's features are, so that it can be gone back to.
     """
     (latest,) = night.tables.history(TRAINING_SETS, limit=1)
-    version, judged = hashlib.sha256(found.raw).hexdigest()[:16], found.verdict
+    version, judged = short_hash(found.raw), found.verdict
     row = (
         night.as_of, version, judged.promoted, judged.reason, judged.ndcg, judged.ndcg_other,
         judged.other, judged.ahead.value, judged.ahead.low, judged.ahead.high, judged.users,

@@ -7,7 +7,6 @@ soon as it is finished, and the same search goes on from there. It never edits a
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -26,6 +25,7 @@ from ebb.boxes.rolling import Nights, means_on, nights_of
 from ebb.context import Night
 from ebb.durations import format_instant
 from ebb.errors import EbbError, RunError
+from ebb.hashes import short_hash
 from ebb.schema import EVENTS, ITEMS, TRIALS
 from ebb.search.loop import Asked, Course
 from ebb.search.proposals import require_optuna
@@ -172,7 +172,7 @@ def _name(
         "method": [settings.method, settings.seed, settings.at_once],
         "versions": dict(read),
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    return short_hash(json.dumps(content, sort_keys=True).encode())
 
 
 def _sections(parameters: Mapping[str, Parameter]) -> tuple[str, ...]:

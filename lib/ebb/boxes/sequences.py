@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +10,7 @@ from pyspark.sql import functions as F
 
 from ebb.boxes.inputs import versions
 from ebb.context import Night
+from ebb.hashes import short_hash
 from ebb.recommend.features import SEQUENCE
 from ebb.recommend.prepare import Prepared
 from ebb.schema import EVENTS, SEQUENCE_MODELS, USER_VECTORS
@@ -32,7 +32,7 @@ def desk_of(night: Night) -> Desk | None:
         return None
     require_torch()
     made_of = f"{night.config.fingerprint('events', 'train')} {versions(night, EVENTS)}"
-    version = hashlib.sha256(made_of.encode()).hexdigest()[:16]
+    version = short_hash(made_of.encode())
     return Desk(_folder(night), version, night.progress)
 
 

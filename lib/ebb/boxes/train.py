@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +17,7 @@ from ebb.boxes.vectors import texts_to_project, version_made
 from ebb.config import Config
 from ebb.context import Night
 from ebb.durations import format_instant
+from ebb.hashes import short_hash
 from ebb.models.fit import FittedModels, fit_models
 from ebb.recommend.features import PROJECTED, SEQUENCE
 from ebb.recommend.half_lives import HalfLives, name_of
@@ -113,4 +113,4 @@ def model_version(stamp: Stamp, config: Config) -> str:
         "config": config.fingerprint(*SECTIONS),
         "inputs": dict(stamp.inputs),
     }
-    return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
+    return short_hash(json.dumps(made_by, sort_keys=True).encode())

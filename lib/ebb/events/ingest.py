@@ -7,7 +7,6 @@ again, and nothing is counted twice.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from ebb.events.listing import Source
 from ebb.events.reading import read_rows
 from ebb.events.users import upsert_event_users
 from ebb.events.validation import judge, mapped_columns
+from ebb.hashes import short_hash
 from ebb.interests.slots import USER_BUCKETS
 from ebb.schema import EVENTS, QUARANTINE
 from ebb.storage import stored
@@ -365,4 +365,4 @@ def _other_columns(error: str) -> str:
 
 
 def _short_hash(parts: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return short_hash("\n".join(parts).encode())

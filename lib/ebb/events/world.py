@@ -15,7 +15,6 @@ The same seed gives the same bytes, on any number of cores.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from datetime import date
 
@@ -32,6 +31,7 @@ from ebb.events.world_lines import event_lines
 from ebb.events.world_random import Ints
 from ebb.events.world_truth import WORLD_ITEMS, WORLD_USERS, item_truth, user_truth
 from ebb.events.world_users import user_lines
+from ebb.hashes import short_hash
 from ebb.tables import Stamp, Tables
 
 EVENTS_A_FILE = 500_000
@@ -189,4 +189,4 @@ def _per_batch(
 
 def fingerprint(world: World) -> str:
     """Hash of all that decides what is in a world: equal hashes, equal bytes."""
-    return hashlib.sha256(world.model_dump_json(exclude={"landing"}).encode()).hexdigest()[:16]
+    return short_hash(world.model_dump_json(exclude={"landing"}).encode())

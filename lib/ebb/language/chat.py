@@ -8,7 +8,6 @@ when the endpoint goes on failing the rest waits for the next.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ from functools import partial
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
+from ebb.hashes import short_hash
 from ebb.language.asking import Asker, UnreachableError
 from ebb.language.chatting import Said, Talk, allowed, request, tag_schema
 from ebb.language.encoder import Fitted
@@ -53,7 +53,7 @@ class ChatTagger:
     def fit(self, texts: DataFrame) -> Fitted:
         """Named by all that makes an answer."""
         asked = body_of(self.settings, "")
-        return Fitted(hashlib.sha256(self.settings.url.encode() + asked).hexdigest()[:16], b"")
+        return Fitted(short_hash(self.settings.url.encode() + asked), b"")
 
     def label(self, texts: DataFrame, fitted: Fitted) -> DataFrame:
         asker = Asker(self.settings, os.environ.get(self.settings.key_from))

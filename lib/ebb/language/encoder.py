@@ -7,7 +7,6 @@ versions are never compared with each other.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
+from ebb.hashes import short_hash
 from ebb.language.settings import Endpoint, SentenceTransformers
 
 Floats = npt.NDArray[np.float32]
@@ -56,7 +56,7 @@ class Encoder(Protocol):
 def version_of(settings: SentenceTransformers | Endpoint, *fields: str) -> str:
     """Names the vectors of a model that somebody else fitted, by the settings that make them."""
     named = settings.model_dump_json(include={"kind", *fields})
-    return hashlib.sha256(named.encode()).hexdigest()[:16]
+    return short_hash(named.encode())
 
 
 def vector_batch(batch: pa.RecordBatch, vectors: Floats) -> pa.RecordBatch:

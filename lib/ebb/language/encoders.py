@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -10,6 +9,7 @@ from functools import lru_cache, partial
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
+from ebb.hashes import short_hash
 from ebb.language.encoder import VECTORS, Encoder, Fitted, vector_batch
 from ebb.language.endpoint import EndpointEncoder
 from ebb.language.sentences import SentenceEncoder
@@ -44,7 +44,7 @@ class TfidfEncoder:
 
     def fit(self, texts: DataFrame) -> Fitted:
         model = fit_tfidf(texts, self.settings).to_bytes()
-        return Fitted(hashlib.sha256(model).hexdigest()[:16], model)
+        return Fitted(short_hash(model), model)
 
     def encode(self, texts: DataFrame, fitted: Fitted) -> DataFrame:
         name = ship_bytes(texts.sparkSession.sparkContext, ".arrow", fitted.model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 
 from pyspark.sql import Column, DataFrame, Window
@@ -11,13 +10,14 @@ from pyspark.sql import types as T
 
 from ebb.events.catalogue import ALWAYS
 from ebb.events.reading import ORIGIN, parse_time, text_field
+from ebb.hashes import short_hash
 from ebb.language.settings import HASH_LENGTH, Given
 
 
 def version_given(settings: Given) -> str:
     """Names the vectors of a source."""
     named = settings.model_dump_json(include={"kind", "path", "dimension", "columns"})
-    return hashlib.sha256(named.encode()).hexdigest()[:16]
+    return short_hash(named.encode())
 
 
 def judged_vectors(rows: DataFrame, settings: Given) -> DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -12,6 +11,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from ebb.digits import significant_array
+from ebb.hashes import short_hash
 from ebb.language.encoder import Fitted
 from ebb.language.labeller import LABELS, label_batch
 from ebb.language.settings import KeyTerms
@@ -31,7 +31,7 @@ class TermTagger:
         vocabulary = fit_vocabulary(texts, self.settings.terms, self.settings.common)
         model = vocabulary.to_bytes()
         named = f"{self.settings.most}".encode() + model
-        return Fitted(hashlib.sha256(named).hexdigest()[:16], model)
+        return Fitted(short_hash(named), model)
 
     def label(self, texts: DataFrame, fitted: Fitted) -> DataFrame:
         name = ship_bytes(texts.sparkSession.sparkContext, ".arrow", fitted.model)

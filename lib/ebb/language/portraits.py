@@ -8,7 +8,6 @@ One task asks; when the endpoint goes on failing the rest waits for the next nig
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ebb.hashes import short_hash
 from ebb.language.asking import Asker, UnreachableError
 from ebb.language.chatting import Said, Talk, allowed, request, tag_schema
 from ebb.language.settings import Portraits
@@ -64,7 +64,7 @@ class Portrait:
 
 def version_of(settings: Portraits) -> str:
     """Names portraits by all that makes an answer but the person."""
-    return hashlib.sha256(settings.url.encode() + body_of(settings, [])).hexdigest()[:16]
+    return short_hash(settings.url.encode() + body_of(settings, []))
 
 
 def body_of(settings: Portraits, told: Sequence[Key]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from ebb.arrow import as_bytes, from_bytes
+from ebb.hashes import short_hash
 from ebb.language.cosines import Doubles, nearest, rows_of
 from ebb.language.encoder import Fitted
 from ebb.language.labeller import LABELS, label_batch
@@ -31,7 +31,7 @@ class TopicLabeller:
         most = max(self.settings.words, TOLD if self.settings.chat else 0)
         found = find_topics(texts, self.settings, most)
         model = _to_bytes(found, names_of(found.terms, self.settings))
-        return Fitted(hashlib.sha256(model).hexdigest()[:16], model)
+        return Fitted(short_hash(model), model)
 
     def label(self, texts: DataFrame, fitted: Fitted) -> DataFrame:
         table = topics_of(fitted)

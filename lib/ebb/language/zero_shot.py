@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,7 @@ from pyspark.sql import DataFrame
 
 from ebb.arrow import as_bytes, from_bytes
 from ebb.errors import RunError
+from ebb.hashes import short_hash
 from ebb.language.cosines import Doubles, cosines, rows_of
 from ebb.language.encoder import Encoder, Fitted
 from ebb.language.labeller import LABELS, label_batch
@@ -55,7 +55,7 @@ class ZeroShotTagger:
         model = as_bytes(vectors.select(["item_id", "vector"]).sort_by("item_id"))
         chosen = self.settings.model_dump_json(include={"threshold", "most"})
         said = f"{encoded.version} {chosen}".encode() + model
-        return Fitted(hashlib.sha256(said).hexdigest()[:16], model)
+        return Fitted(short_hash(said), model)
 
     def label(self, texts: DataFrame, fitted: Fitted) -> DataFrame:
         table = from_bytes(fitted.model)

@@ -22,6 +22,7 @@ from pyspark.sql import functions as F
 
 from ebb.durations import format_duration
 from ebb.extras import require
+from ebb.hashes import short_hash
 from ebb.progress import Progress
 from ebb.sequences.batches import row_groups
 from ebb.sequences.folder import Folder
@@ -146,7 +147,7 @@ def _trained(
     groups = len(row_groups(local / LEARN))
     if not groups:
         return None
-    from ebb.sequences.model import Model, as_bytes, version_of
+    from ebb.sequences.model import Model, as_bytes
     from ebb.sequences.training import best_of
 
     takes, ranks = tuple(vocabulary.takes.tolist()), min(settings.workers, groups)
@@ -164,7 +165,7 @@ def _trained(
     raw = as_bytes(settings, vocabulary, weights)
     return FittedNetwork(
         raw,
-        version_of(raw),
+        short_hash(raw),
         Model.of(raw).item_vectors(),
         {name: float(f"{value:.6g}") for name, value in metrics.items()},
         curve,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from dataclasses import dataclass
 from functools import lru_cache
@@ -65,11 +64,6 @@ def as_bytes(
     }
     torch.save(known, buffer)
     return buffer.getvalue()
-
-
-def version_of(raw: bytes) -> str:
-    """16 hex digits of SHA-256."""
-    return hashlib.sha256(raw).hexdigest()[:16]
 
 
 def ship_model(context: SparkContext, raw: bytes) -> str:
