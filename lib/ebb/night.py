@@ -25,6 +25,7 @@ from ebb.boxes import train as train_box
 from ebb.boxes import vectors as vectors_box
 from ebb.boxes import watch as watch_box
 from ebb.boxes.choose import Decision, choose_strategy
+from ebb.boxes.ranker import settings_of
 from ebb.boxes.study import study, write_study
 from ebb.boxes.tracked import tracked_study
 from ebb.context import Night
@@ -35,8 +36,11 @@ from ebb.events.catalogue import ingest_items
 from ebb.events.ingest import Intake, ingest_events
 from ebb.events.users import ingest_users
 from ebb.events.world import make_world, world_exists
+from ebb.foretell import learn as foretell_learn
 from ebb.forgetting.measures import as_yaml, learned_curves, plot_curves, print_fits
+from ebb.ranker.trees import require_xgboost
 from ebb.schema import FORGETTING_CURVES, FORGETTING_FITS
+from ebb.sequences import fit as sequences_fit
 from ebb.steps import Outcome, RunLog, StepRun, logged
 from ebb.summary import NightSummary, print_queries, print_summary
 from ebb.tables import Stamp
@@ -45,6 +49,7 @@ from ebb.tracking import require_mlflow, track
 
 def nightly(night: Night) -> None:
     """Run every box of the night and print what came of it."""
+    require_extras(night)
     # A backfill's nights share one record.
     started, before = time.monotonic(), len(night.progress.record)
     with _log(night) as log:
@@ -65,6 +70,23 @@ def nightly(night: Night) -> None:
     print_summary(NightSummary.of(night, intake, ran, taken, steps))
     if ran:
         print_queries(night.tables, format_instant(night.as_of))
+
+
+def require_extras(night: Night) -> None:
+    """Tell what isn't installed before hours of other work, not after.
+
+    Raises
+    ------
+    RunError
+        When the configuration asks for a part whose extra isn't installed.
+    """
+    if settings_of(night) is not None:
+        require_xgboost()
+    if night.config.train.sequences is not None:
+        sequences_fit.require_torch()
+    if night.config.foretell is not None:
+        foretell_learn.require_torch()
+    require_mlflow(night)
 
 
 def backfill(night: Night, start: datetime, end: datetime, every: timedelta) -> None:

@@ -25,9 +25,9 @@ from ebb.boxes.windows import seen_at
 from ebb.context import Night
 from ebb.errors import RunError
 from ebb.evaluate.splits import Split
+from ebb.night import nightly
 from ebb.progress import Progress
 from ebb.ranker import rolling
-from ebb.ranker import trees as trees_module
 from ebb.ranker.settings import Ranker
 from ebb.ranker.trees import shipped_trees
 from ebb.recommend.features import BESIDE, Columns
@@ -251,10 +251,23 @@ def test_rolling_back_makes_another_choice_hold_and_forgets_nothing(run: Night, 
         roll_back(run, "ffff")
 
 
-def test_without_xgboost_the_missing_extra_is_named(monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"train": {"ranker": {}}, "recommend": {"weights": None}}, r"train\.ranker .*\[ranker\]"),
+        ({"train": {"sequences": {}}}, r"train\.sequences .*\[deep\]"),
+        ({"foretell": {}}, r"foretell .*\[deep\]"),
+    ],
+)
+def test_a_night_names_a_missing_extra_before_it_does_anything(
+    tables, tmp_path, monkeypatch, asked: dict[str, Any], said: str
+) -> None:
     def absent(name: str) -> None:
         raise ImportError(f"No module named {name}")
 
+    config = Shop(tables, tmp_path).config(**asked)
+    night = replace(night_of(tables, tmp_path / "other"), config=config)
     monkeypatch.setattr("ebb.extras.import_module", absent)
-    with pytest.raises(RunError, match=r"train\.ranker needs .* pip install 'ebb\[ranker\]'"):
-        trees_module.require_xgboost()
+    with pytest.raises(RunError, match=said):
+        nightly(night)
+    assert not Path(tables.root).exists()
