@@ -22,7 +22,6 @@ have chosen without, and how far `ranker` and `auto` are ahead of that is said b
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import pickle
@@ -52,6 +51,7 @@ from ebb.config_file import load_config
 from ebb.context import Night
 from ebb.evaluate.significance import Interval, compare_models
 from ebb.evaluate.splits import Split
+from ebb.hashes import short_hash
 from ebb.night import ingest
 from ebb.progress import Progress
 from ebb.ranker.contest import RANKER
@@ -237,8 +237,7 @@ def kept_at(
     made_by = config.fingerprint("events", "items", "language", "recommend")
     models = config.train.model_dump_json(exclude={"ranker"}, exclude_none=True)
     text = f"{made_by} {models} {window} {columns} {users}"
-    name = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return kept / f"{Path(night.config.root).name}-{name}.pickle"
+    return kept / f"{Path(night.config.root).name}-{short_hash(text.encode())}.pickle"
 
 
 def read_view(path: Path) -> View:

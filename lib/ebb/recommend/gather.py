@@ -227,14 +227,9 @@ def _item_weights(
         if table is not None:
             own = table.filter(pc.equal(table.column("model"), model))
             item, other = (_places(own.column(name), ids) for name in ("item_id", "neighbour_id"))
-            rows = np.flatnonzero((item >= 0) & (other >= 0))
-            # One sort of numbers that hold both is several times quicker than lexsort.
-            rows = rows[np.argsort(item[rows] * len(ids) + other[rows], kind="stable")]
-            item, other = item[rows], other[rows]
-            weight = own.column("weight").to_numpy()[rows]
-        starts = np.searchsorted(item, np.arange(len(ids) + 1))
-        gathered[f"entries:{model}"] = _lists(starts, pa.array(other.astype(np.int32)))
-        gathered[f"weights:{model}"] = _lists(starts, pa.array(weight))
+            weight = own.column("weight").to_numpy()
+        entries, weights = _by_item(len(ids), item, other, weight)
+        gathered[f"entries:{model}"], gathered[f"weights:{model}"] = entries, weights
     return gathered
 
 
@@ -289,16 +284,34 @@ def _contexts(
     table = contexts.select("key", "value", "item_id", "taken").toArrow()
     for key in keys:
         own = table.filter(pc.equal(table.column("key"), key))
-        place, taken = _places(own.column("item_id"), ids), own.column("taken").to_numpy()
         values[key] = sorted(pc.unique(own.column("value")).to_pylist())
-        known = pa.array(values[key], pa.string())
-        number = pc.index_in(own.column("value").cast(pa.string()), value_set=known).to_numpy()
-        rows = np.flatnonzero(place >= 0)
-        rows = rows[np.lexsort((number[rows], place[rows]))]
-        starts = np.searchsorted(place[rows], np.arange(len(ids) + 1))
-        columns[f"context:{key}"] = _lists(starts, pa.array(number[rows].astype(np.int32)))
-        columns[f"taken:{key}"] = _lists(starts, pa.array(taken[rows]))
+        number = _places(own.column("value"), pa.array(values[key], pa.large_string()))
+        place, taken = _places(own.column("item_id"), ids), own.column("taken").to_numpy()
+        columns[f"context:{key}"], columns[f"taken:{key}"] = _by_item(
+            len(ids), place, number, taken
+        )
     return columns, values
+
+
+def _by_item(
+    count: int,
+    item: npt.NDArray[np.int64],
+    entry: npt.NDArray[np.int64],
+    weight: npt.NDArray[np.float64],
+) -> tuple[pa.Array, pa.Array]:
+    """A list of entries for each of `count` items, ascending, and one of their weights.
+
+    Parameters
+    ----------
+    item, entry, weight : (k,) in any order; rows with an item or entry below 0 are left out.
+    """
+    rows = np.flatnonzero((item >= 0) & (entry >= 0))
+    # One sort of numbers that hold both is several times quicker than lexsort.
+    both = item[rows] * (entry.max(initial=0) + 1) + entry[rows]
+    rows = rows[np.argsort(both, kind="stable")]
+    starts = np.searchsorted(item[rows], np.arange(count + 1))
+    entries = pa.array(entry[rows].astype(np.int32))
+    return _lists(starts, entries), _lists(starts, pa.array(weight[rows]))
 
 
 def _lists(starts: npt.NDArray[np.int64], values: pa.Array) -> pa.Array:

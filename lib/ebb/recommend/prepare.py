@@ -146,10 +146,9 @@ def view_rows(
         def theirs(rows: DataFrame) -> DataFrame:
             return rows.join(F.broadcast(kept), on="user_id", how="left_semi")
 
-        passed = prepared.passed
-
+        passed, own = prepared.passed, theirs(events)
         rows = past_rows(
-            theirs(events),
+            own,
             kept,
             prepared.places,
             prepared.as_of,
@@ -157,8 +156,8 @@ def view_rows(
             passed=None if passed is None else theirs(passed),
             labels=theirs(reachable),
             shown_then=None if shown is None else theirs(shown),
-            contexts=prepared.contexts(theirs(events)),
-            foreseen=prepared.foreseen(theirs(events)),
+            contexts=prepared.contexts(own),
+            foreseen=prepared.foreseen(own),
         )
         yield rows.mapInArrow(
             partial(view_batches, prepared.name, prepared.plan, negatives), SCHEMA
