@@ -50,6 +50,8 @@ from ebb.tracking import require_mlflow, track
 def nightly(night: Night) -> None:
     """Run every box of the night and print what came of it."""
     require_extras(night)
+    if night.config.foretell is not None:
+        foretell_learn.require_torch()
     # A backfill's nights share one record.
     started, before = time.monotonic(), len(night.progress.record)
     with _log(night) as log:
@@ -78,15 +80,13 @@ def require_extras(night: Night) -> None:
     Raises
     ------
     RunError
-        When the configuration asks for a part whose extra isn't installed.
+        When the configuration asks for a model whose extra isn't installed.
     """
     if settings_of(night) is not None:
         require_xgboost()
+        require_mlflow(night)
     if night.config.train.sequences is not None:
         sequences_fit.require_torch()
-    if night.config.foretell is not None:
-        foretell_learn.require_torch()
-    require_mlflow(night)
 
 
 def backfill(night: Night, start: datetime, end: datetime, every: timedelta) -> None:
@@ -133,6 +133,7 @@ def forgetting(night: Night, plot: Path | None = None) -> None:
 
 def train(night: Night) -> None:
     """Choose what to rank by, where no choice holds, and fit the models of the night."""
+    require_extras(night)
     with _log(night) as log:
         _read_texts(night, log)
         decision, _ = choose_strategy(night, log)

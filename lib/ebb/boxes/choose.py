@@ -29,7 +29,6 @@ from ebb.errors import RunError
 from ebb.evaluate.splits import Split
 from ebb.interests.counted import counted
 from ebb.ranker.contest import RANKER
-from ebb.ranker.trees import require_xgboost
 from ebb.recommend.choose import BLEND, Choice, Tried, choose
 from ebb.recommend.defaults import default_weights
 from ebb.recommend.eligible import Repeats, repeat_allowed
@@ -40,7 +39,7 @@ from ebb.schema import CHOICES, EVENTS, ITEMS
 from ebb.steps import COMPLETE, RunLog, StepRun, logged, stamp_for
 from ebb.storage import stored
 from ebb.tables import Stamp
-from ebb.tracking import require_mlflow, track
+from ebb.tracking import track
 
 SECTIONS = ("events", "items", "train", "language", "recommend")
 _STEP = "choose"
@@ -260,9 +259,6 @@ def _views(night: Night, grounds: Grounds, stamp: Stamp) -> list[View]:
     settings, ranker = night.config.recommend, settings_of(night)
     if settings.weights is not None:
         return []
-    if ranker is not None:
-        require_xgboost()
-        require_mlflow(night)
     views = []
     for place, window in enumerate([*grounds.windows, *grounds.further]):
         with seen_at(night, grounds.columns.half_lives, window) as seen:
